@@ -1,0 +1,131 @@
+"""The grammar of the tables: naming, JSON, enums, and time as the database tells it."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import uuid_utils
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Enum,
+    Integer,
+    MetaData,
+    any_,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+T = TypeVar("T", str, int)
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def new_id() -> UUID:
+    """A UUIDv7: unique, and in the order of creation."""
+    return UUID(int=uuid_utils.uuid7().int)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, always aware and in UTC on the Python side; microseconds in both databases."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock, plus an optional delay. No other clock decides anything."""
+
+    type = Instant()
+    inherit_cache = False
+
+    def __init__(self, delay: timedelta = timedelta()) -> None:
+        super().__init__()
+        self.seconds = delay.total_seconds()
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(element: now, compiler: SQLCompiler, **options: Any) -> str:
+    del compiler, options
+    return f"(strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.seconds:+.3f} seconds'))"
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(element: now, compiler: SQLCompiler, **options: Any) -> str:
+    del compiler, options
+    if not element.seconds:
+        return "clock_timestamp()"
+    return f"(clock_timestamp() + make_interval(secs => {element.seconds:.3f}))"
+
+
+def choice(kind: type[StrEnum]) -> Enum:
+    """A column of one of these words, stored as the word and held by a CHECK."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=True,
+        name=kind.__name__.lower(),
+        length=24,
+        values_callable=lambda words: [word.value for word in words],
+    )
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own declaration
+        datetime: Instant(),
+        dict[str, Any]: Json,
+        list[Any]: Json,
+    }
+
+
+Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
+Stamp = Annotated[datetime, mapped_column(server_default=now())]
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
+
+
+def among(
+    column: InstrumentedAttribute[T] | InstrumentedAttribute[T | None],
+    values: Sequence[T],
+    dialect: str,
+) -> ColumnElement[bool]:
+    """Is the column one of `values`? One parameter, however many values there are."""
+    if dialect == "postgresql":
+        return column == any_(literal(list(values), ARRAY(column.type)))
+    listed = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(listed.c.value))

@@ -1,0 +1,106 @@
+"""Who works here: worker processes as they last reported, and the lease on the leader's role."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models_store.columns import now
+from models_store.life import JobStatus
+from models_store.settings import Settings
+from models_store.tables import Job, Lock, Worker
+
+LEADER = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """How a worker introduces itself."""
+
+    name: str
+    queues: list[str]
+    device: str
+    host: str
+    pid: int
+    software: dict[str, Any]
+
+
+def sign_in(db: Session, badge: Badge) -> None:
+    """A worker is warm and takes work from now on."""
+    db.merge(
+        Worker(
+            name=badge.name,
+            queues=badge.queues,
+            device=badge.device,
+            host=badge.host,
+            pid=badge.pid,
+            software=badge.software,
+            started_at=now(),
+            last_beat_at=now(),
+            stopped_at=None,
+        )
+    )
+
+
+def feel(db: Session, name: str) -> None:
+    """A sign of life."""
+    db.execute(update(Worker).where(Worker.name == name).values(last_beat_at=now()))
+
+
+def sign_out(db: Session, name: str) -> None:
+    """A worker stops in good order."""
+    db.execute(update(Worker).where(Worker.name == name).values(stopped_at=now()))
+
+
+def listed(db: Session) -> list[Worker]:
+    """Workers that have not signed out, by name."""
+    return list(db.scalars(select(Worker).where(Worker.stopped_at.is_(None)).order_by(Worker.name)))
+
+
+def busy(db: Session) -> dict[str, UUID]:
+    """Who is at which job."""
+    held = select(Job.lease_owner, Job.id).where(Job.status == JobStatus.RUNNING)
+    return {name: job_id for name, job_id in db.execute(held) if name is not None}
+
+
+def present(db: Session, settings: Settings) -> int:
+    """How many workers have given a sign of life within a lease."""
+    rows = db.scalars(
+        select(Worker.name).where(
+            Worker.stopped_at.is_(None), Worker.last_beat_at > now(-settings.lease)
+        )
+    )
+    return len(list(rows))
+
+
+def lead(db: Session, holder: str, settings: Settings) -> bool:
+    """Take or renew the leader's role; False while another holder's lease runs.
+
+    A row with a lease on both databases, rather than PostgreSQL's advisory lock: a leader that is
+    frozen, and not dead, keeps its connection and would keep an advisory lock for ever.
+    """
+    values = {"holder": holder, "expires_at": now(settings.leader_lease)}
+    mine = or_(Lock.holder == holder, Lock.expires_at < now())
+    won = db.scalar(
+        update(Lock).where(Lock.name == LEADER, mine).values(values).returning(Lock.name)
+    )
+    if won is not None:
+        return True
+    if db.get(Lock, LEADER) is not None:
+        return False
+    try:
+        with db.begin_nested():
+            db.add(Lock(name=LEADER, **values))
+    except IntegrityError:
+        return False
+    return True
+
+
+def step_down(db: Session, holder: str) -> None:
+    """Let another process lead at once."""
+    db.execute(
+        update(Lock).where(Lock.name == LEADER, Lock.holder == holder).values(expires_at=now())
+    )

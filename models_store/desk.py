@@ -1,0 +1,153 @@
+"""Jobs as seen from the desk: pages of them, who may begin next, which were lost, what is left."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from models_store import jobs, outcomes
+from models_store.claims import Claim, claimable
+from models_store.columns import now
+from models_store.errors import LostClaim
+from models_store.life import JOB_ENDED, JobKind, JobStatus, Queue
+from models_store.settings import Settings
+from models_store.tables import Attempt, Job
+
+
+def page(
+    db: Session,
+    after: UUID | None,
+    limit: int,
+    *,
+    status: JobStatus | None = None,
+    model_id: UUID | None = None,
+    kind: JobKind | None = None,
+) -> list[Job]:
+    """Newest first."""
+    query = select(Job).order_by(Job.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(Job.id < after)
+    if status is not None:
+        query = query.where(Job.status == status)
+    if model_id is not None:
+        query = query.where(Job.model_id == model_id)
+    if kind is not None:
+        query = query.where(Job.kind == kind)
+    return list(db.scalars(query))
+
+
+def attempts(db: Session, job_id: UUID) -> list[Attempt]:
+    """All attempts at a job, in order."""
+    return list(
+        db.scalars(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.attempt))
+    )
+
+
+def waiting(db: Session, queues: Sequence[Queue], limit: int = 10) -> list[UUID]:
+    """Jobs that could be claimed now: in the order of the queues, then overdue and oldest first."""
+    rows = db.execute(
+        select(Job.id, Job.queue)
+        .where(claimable(), Job.queue.in_(queues))
+        .order_by(Job.due_at.asc().nulls_last(), Job.id)
+        .limit(200)
+    ).all()
+    order = list(Queue)
+    return [row.id for row in sorted(rows, key=lambda row: order.index(row.queue))[:limit]]
+
+
+def passed_over(db: Session, worker: str, queues: Sequence[Queue]) -> bool:
+    """Is this worker idle while jobs wait in its queues for which somebody has rung?"""
+    busy = exists().where(Job.status == JobStatus.RUNNING, Job.lease_owner == worker)
+    rung = exists().where(claimable(), Job.queue.in_(queues), Job.rung_at.is_not(None))
+    return bool(db.scalar(select(rung & ~busy)))
+
+
+def unrung(db: Session, settings: Settings, limit: int = 200) -> list[Job]:
+    """Take the jobs that nobody was told about, or long ago; their rows say that we ring now."""
+    quiet = or_(Job.rung_at.is_(None), Job.rung_at < now(-settings.ring_again_after))
+    due = (
+        select(Job.id)
+        .where(claimable(), quiet)
+        .order_by(Job.due_at.nulls_last(), Job.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = db.scalars(
+        update(Job)
+        .where(Job.id.in_(due))
+        .values(rung_at=now())
+        .returning(Job)
+        .execution_options(synchronize_session=False)
+    )
+    return list(taken)
+
+
+def not_rung(db: Session, job_id: UUID) -> None:
+    """The bell did not take it: the relay will try again."""
+    db.execute(update(Job).where(Job.id == job_id).values(rung_at=None))
+
+
+def lost(db: Session) -> list[UUID]:
+    """Running jobs whose lease has run out."""
+    return list(
+        db.scalars(
+            select(Job.id).where(Job.status == JobStatus.RUNNING, Job.lease_expires_at < now())
+        )
+    )
+
+
+def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
+    """Put a lost job back in the queue, or end it after its last attempt; False if it came back."""
+    jobs.lock_model(db, db.scalar(select(Job.model_id).where(Job.id == job_id)))
+    job = db.scalar(
+        select(Job)
+        .where(Job.id == job_id, Job.status == JobStatus.RUNNING, Job.lease_expires_at < now())
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    if job is None or job.lease_owner is None:
+        return False
+    claim = Claim(
+        job_id=job.id,
+        attempt=job.attempt,
+        kind=job.kind,
+        worker=job.lease_owner,
+        model_id=job.model_id,
+        dataset_id=job.dataset_id,
+        base_version=job.base_version,
+        seed=job.seed,
+        task=job.task,
+    )
+    failure = {
+        "code": "worker_lost",
+        "detail": f"The worker {job.lease_owner} went silent in attempt {job.attempt}; after "
+        f"{settings.max_attempts} lost attempts a job counts as failed.",
+        "retryable": True,
+    }
+    try:
+        if job.cancel_requested_at is not None:
+            outcomes.was_cancelled(db, claim)
+        else:
+            outcomes.broke_down(db, claim, failure, settings.max_attempts)
+    except LostClaim:
+        return False
+    return True
+
+
+def leftovers(db: Session, job_id: UUID) -> list[str]:
+    """Digests of what a job that has ended leaves behind, for their bytes to go.
+
+    Its checkpoint is a copy of what the run knew; its upload holds every image, unless another
+    import still waits for the same bytes.
+    """
+    job = jobs.get(db, job_id)
+    if job.status not in JOB_ENDED:
+        return []
+    found = [job.checkpoint["digest"]] if job.checkpoint is not None else []
+    job.checkpoint = None
+    upload = job.task.get("upload")
+    waiting = select(Job.task).where(Job.kind == JobKind.IMPORT, Job.status.not_in(JOB_ENDED))
+    if upload is not None and all(task.get("upload") != upload for task in db.scalars(waiting)):
+        found.append(upload)
+    return found

@@ -1,0 +1,129 @@
+"""Erasing: each row changes first, and says by a tombstone which bytes are to go."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from models_store import events, keys, versions
+from models_store.columns import among, now
+from models_store.life import VersionState
+from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Version
+
+
+def erase_version(db: Session, version: Version) -> list[str]:
+    """Record that a version is gone; the digests to drop once this is committed.
+
+    Digests that another row still owns are left out. Weights, cached scores and the checkpoint of
+    the job that made the version each get a tombstone.
+    """
+    maker = db.get(Job, version.job_id) if version.job_id else None
+    digests = {version.digest: "weights"}
+    if version.scores is not None:
+        digests[version.scores] = "scores"
+    if maker is not None and maker.checkpoint is not None:
+        digests[maker.checkpoint["digest"]] = "checkpoint"
+        maker.checkpoint = None
+    version.scores = None
+    versions.move(db, version, VersionState.ERASED, erased_at=now())
+    for digest, what in digests.items():
+        size = db.get(Blob, digest)
+        db.add(
+            Tombstone(
+                digest=digest, size=size.size if size else 0, what=what,
+                model_id=version.model_id, number=version.number,
+            )
+        )  # fmt: skip
+        _release(db, digest)
+    events.append(
+        db, "version.erased", chain=version.model_id, number=version.number,
+        digest=version.digest,
+    )  # fmt: skip
+    db.flush()
+    return [digest for digest in digests if not owned(db, digest)]
+
+
+def owned(db: Session, digest: str) -> bool:
+    """Does a version that is not erased, or a shard, still need these bytes?"""
+    by_version = exists().where(
+        or_(
+            (Version.digest == digest) & (Version.state != VersionState.ERASED),
+            Version.scores == digest,
+        )
+    )
+    return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))
+
+
+def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> str:
+    """Switch a shard to its rewritten copy and hash the identities of its erased rows.
+
+    Args:
+        rows: positions within the dataset, all in this shard.
+
+    Returns:
+        The digest of the old file, to drop once this is committed.
+    """
+    old = shard.digest
+    size = db.get(Blob, old)
+    db.merge(kept)
+    shard.digest = kept.digest
+    db.add(
+        Tombstone(
+            digest=old, size=size.size if size else 0, what="pixels", dataset_id=shard.dataset_id
+        )
+    )
+    _release(db, old)
+    _hash_identities(db, shard.dataset_id, rows)
+    events.append(
+        db, "samples.erased", dataset=str(shard.dataset_id), shard=shard.number, count=len(rows)
+    )
+    return old
+
+
+def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None:
+    dialect = db.get_bind().dialect.name
+    named = select(Sample.position, Sample.sample_id, Sample.subject).where(
+        Sample.dataset_id == dataset_id, among(Sample.position, rows, dialect)
+    )
+    for position, sample_id, subject in db.execute(named).all():
+        db.execute(
+            update(Sample)
+            .where(Sample.dataset_id == dataset_id, Sample.position == position)
+            .values(
+                sample_id=keys.hashed(db, sample_id),
+                subject=keys.hashed(db, subject) if subject is not None else None,
+                erased_at=now(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def replace_scores(db: Session, version: Version, kept: Blob) -> str:
+    """Switch a version's cached scores to a copy without erased rows; the digest to drop."""
+    old = version.scores
+    assert old is not None
+    size = db.get(Blob, old)
+    db.merge(kept)
+    version.scores = kept.digest
+    db.add(
+        Tombstone(
+            digest=old, size=size.size if size else 0, what="scores",
+            model_id=version.model_id, number=version.number,
+        )
+    )  # fmt: skip
+    _release(db, old)
+    return old
+
+
+def _release(db: Session, digest: str) -> None:
+    db.flush()
+    if not owned(db, digest):
+        db.execute(delete(Blob).where(Blob.digest == digest))
+
+
+def left_behind(db: Session, model: Model) -> list[str]:
+    """Digests with a tombstone that no row owns: bytes of an erasure that a crash cut short."""
+    mine = or_(Tombstone.model_id == model.id, Tombstone.dataset_id == model.dataset_id)
+    digests = db.scalars(select(Tombstone.digest).where(mine).distinct())
+    return [digest for digest in digests if not owned(db, digest)]

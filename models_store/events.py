@@ -1,0 +1,125 @@
+"""What happened, in a chain of hashes: one chain a model, one for the house."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models_store.columns import now
+from models_store.tables import Event
+
+HOUSE = "house"
+GENESIS = "0" * 64
+
+
+def append(
+    db: Session,
+    type: str,  # noqa: A002 - the word of the record
+    *,
+    chain: UUID | None = None,
+    actor: str = "lethe",
+    request_id: UUID | None = None,
+    job_id: UUID | None = None,
+    **facts: Any,
+) -> Event:
+    """Add a link to a model's chain (or the house's), in the transaction of what it tells."""
+    name = str(chain) if chain else HOUSE
+    if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
+        db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    last = db.scalar(
+        select(Event.hash).where(Event.chain == name).order_by(Event.seq.desc()).limit(1)
+    )
+    payload = {
+        **facts,
+        "type": type,
+        "actor": actor,
+        "at": moment(db).isoformat(),
+        "request": str(request_id) if request_id else None,
+        "job": str(job_id) if job_id else None,
+    }
+    body, before = rfc8785.dumps(payload).decode(), last or GENESIS
+    event = Event(
+        chain=name,
+        type=type,
+        actor=actor,
+        request_id=request_id,
+        job_id=job_id,
+        payload=body,
+        prev_hash=before,
+        hash=link(before, body),
+    )
+    db.add(event)
+    db.flush()
+    return event
+
+
+def moment(db: Session) -> datetime:
+    """What time it is, by the only clock that counts."""
+    said = db.scalar(select(now()))
+    assert isinstance(said, datetime)
+    return said
+
+
+def link(before: str, body: str) -> str:
+    """The hash that ties canonical JSON `body` to the hash `before` it."""
+    return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The result of checking a chain; `first_bad` is the first event that does not fit."""
+
+    valid: bool
+    length: int
+    head: str
+    first_bad: int | None = None
+
+
+def verify(db: Session, chain: UUID | None) -> Chain:
+    """Recompute every link of a chain, reading it piece by piece."""
+    name, before, length = str(chain) if chain else HOUSE, GENESIS, 0
+    rows = select(Event).where(Event.chain == name).order_by(Event.seq)
+    for event in db.scalars(rows.execution_options(yield_per=1000)):
+        if not _fits(event, before):
+            return Chain(valid=False, length=length, head=before, first_bad=event.seq)
+        before, length = event.hash, length + 1
+    return Chain(valid=True, length=length, head=before)
+
+
+def _fits(event: Event, before: str) -> bool:
+    """Is it the link that it says, and do its columns say what its payload says?"""
+    if event.prev_hash != before or event.hash != link(before, event.payload):
+        return False
+    facts = json.loads(event.payload)
+    told = (facts["type"], facts["actor"], facts["request"], facts["job"])
+    request, job = (str(i) if i else None for i in (event.request_id, event.job_id))
+    return told == (event.type, event.actor, request, job)
+
+
+def of_request(db: Session, request_id: UUID, after: int = 0) -> list[Event]:
+    """What happened to a request, in order, from after this sequence number."""
+    return list(
+        db.scalars(
+            select(Event)
+            .where(Event.request_id == request_id, Event.seq > after)
+            .order_by(Event.seq)
+        )
+    )
+
+
+def of_model(db: Session, model_id: UUID, after: int, limit: int) -> list[Event]:
+    """A page of a model's chain."""
+    return list(
+        db.scalars(
+            select(Event)
+            .where(Event.chain == str(model_id), Event.seq > after)
+            .order_by(Event.seq)
+            .limit(limit)
+        )
+    )

@@ -1,0 +1,146 @@
+"""The life of requests, jobs and versions: every state, and every step that may be taken."""
+
+from enum import StrEnum
+from typing import TypeVar
+
+
+class RequestStatus(StrEnum):
+    """Where a forget request stands."""
+
+    ACCEPTED = "accepted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DENIED = "denied"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class VersionState(StrEnum):
+    """Where a version of a model stands."""
+
+    CHECKING = "checking"
+    CANDIDATE = "candidate"
+    PROVISIONAL = "provisional"
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    REVOKED = "revoked"
+    ERASED = "erased"
+    QUARANTINED = "quarantined"
+
+
+class DatasetState(StrEnum):
+    """Where a dataset stands. A `duplicate` has the same content as the one it names."""
+
+    IMPORTING = "importing"
+    READY = "ready"
+    FAILED = "failed"
+    DUPLICATE = "duplicate"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    IMPORT = "import"
+    CHECK = "check"
+    TRAIN = "train"
+    FORGET = "forget"
+    AUDIT = "audit"
+    POOL = "pool"
+    CERTIFY = "certify"
+    TUNE = "tune"
+    ERASE = "erase"
+
+
+class Phase(StrEnum):
+    """What a running job is at."""
+
+    PREPARING = "preparing"
+    UNLEARNING = "unlearning"
+    TRAINING = "training"
+    IMPORTING = "importing"
+    AUDITING = "auditing"
+    PUBLISHING = "publishing"
+
+
+class Lane(StrEnum):
+    """How a request wants to be served; in this order they are the rungs of the ladder."""
+
+    FAST = "fast"
+    QUALITY = "quality"
+    EXACT = "exact"
+
+
+class Queue(StrEnum):
+    """Where a job waits; a worker serves one or more."""
+
+    FAST = "fast"
+    QUALITY = "quality"
+    EXACT = "exact"
+    UPKEEP = "upkeep"
+
+
+class Regime(StrEnum):
+    """Which law sets the clock of a request."""
+
+    GDPR = "gdpr"
+    UK_GDPR = "uk_gdpr"
+    CCPA = "ccpa"
+    VOLUNTARY = "voluntary"
+
+
+S = TypeVar("S", bound=StrEnum)
+R, J, V = RequestStatus, JobStatus, VersionState
+
+REQUEST_NEXT: dict[RequestStatus, frozenset[RequestStatus]] = {
+    R.ACCEPTED: frozenset({R.AWAITING_APPROVAL, R.QUEUED, R.SUCCEEDED}),
+    R.AWAITING_APPROVAL: frozenset({R.QUEUED, R.DENIED, R.CANCELLED, R.SUCCEEDED}),
+    R.QUEUED: frozenset({R.RUNNING, R.CANCELLED, R.FAILED, R.SUCCEEDED}),
+    R.RUNNING: frozenset({R.SUCCEEDED, R.FAILED, R.CANCELLED}),
+    R.FAILED: frozenset({R.QUEUED}),
+    R.SUCCEEDED: frozenset(),
+    R.CANCELLED: frozenset(),
+    R.DENIED: frozenset(),
+}
+"""A retry takes `failed` back to `queued`; between two rungs a request stays `running`."""
+
+JOB_NEXT: dict[JobStatus, frozenset[JobStatus]] = {
+    J.QUEUED: frozenset({J.RUNNING, J.CANCELLED}),
+    J.RUNNING: frozenset({J.QUEUED, J.SUCCEEDED, J.FAILED, J.CANCELLED}),
+    J.SUCCEEDED: frozenset(),
+    J.FAILED: frozenset({J.QUEUED}),
+    J.CANCELLED: frozenset(),
+}
+"""`running` goes back to `queued` when its worker was lost or yielded."""
+
+VERSION_NEXT: dict[VersionState, frozenset[VersionState]] = {
+    V.CHECKING: frozenset({V.ACTIVE, V.QUARANTINED}),
+    V.CANDIDATE: frozenset({V.PROVISIONAL, V.ACTIVE, V.QUARANTINED}),
+    V.PROVISIONAL: frozenset({V.ACTIVE, V.SUPERSEDED}),
+    V.ACTIVE: frozenset({V.SUPERSEDED}),
+    V.SUPERSEDED: frozenset({V.ACTIVE, V.REVOKED}),
+    V.REVOKED: frozenset({V.ERASED}),
+    V.QUARANTINED: frozenset({V.ERASED}),
+    V.ERASED: frozenset(),
+}
+"""`superseded` becomes `active` again by a rollback, which is refused if it remembers."""
+
+SERVED = (V.PROVISIONAL, V.ACTIVE)
+REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)
+JOB_ENDED = (J.SUCCEEDED, J.FAILED, J.CANCELLED)
+
+
+def before(steps: dict[S, frozenset[S]], state: S) -> list[S]:
+    """The states from which `state` may be entered: what a guarded UPDATE asks for."""
+    return [origin for origin, targets in steps.items() if state in targets]

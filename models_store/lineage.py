@@ -1,0 +1,114 @@
+"""Where a version comes from: what its line was trained on, and what it has forgotten since."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import Session
+
+from models_store.columns import among
+from models_store.life import RequestStatus
+from models_store.tables import (
+    ForgetRequest,
+    JobRequest,
+    Model,
+    RequestSample,
+    Sample,
+    Version,
+    VersionSample,
+)
+
+STILL_MEANT = (RequestStatus.QUEUED, RequestStatus.RUNNING, RequestStatus.SUCCEEDED,
+               RequestStatus.FAILED)  # fmt: skip
+"""Requests that were neither withdrawn nor denied: what they name has to go."""
+
+
+def line(db: Session, version: Version) -> list[Version]:
+    """The version and its ancestors, down to the one that was imported or trained."""
+    rows = db.scalars(
+        select(Version).where(Version.model_id == version.model_id).order_by(Version.number)
+    )
+    by_number = {row.number: row for row in rows}
+    found = [version]
+    while (parent := found[-1].parent) is not None:
+        found.append(by_number[parent])
+    return found
+
+
+def trained_on(root: Version, dialect: str) -> ColumnElement[bool]:
+    """The condition on `Sample` for what an imported or trained version has seen."""
+    if "splits" in root.trained_on:
+        return among(Sample.split, root.trained_on["splits"], dialect)
+    return exists().where(
+        VersionSample.model_id == root.model_id,
+        VersionSample.number == root.number,
+        VersionSample.position == Sample.position,
+    )
+
+
+def covered(db: Session, version: Version) -> set[UUID]:
+    """The requests whose samples this version has forgotten, by itself or an ancestor."""
+    ancestors = line(db, version)
+    jobs = [v.job_id for v in ancestors if v.job_id is not None]
+    rows = db.scalars(select(JobRequest.request_id).where(JobRequest.job_id.in_(jobs)))
+    left_out = ancestors[-1].trained_on.get("except_requests", [])
+    return set(rows) | {UUID(request) for request in left_out}
+
+
+def remembered(db: Session, version: Version) -> list[UUID]:
+    """Requests, not withdrawn, that name samples which this version was trained on and keeps."""
+    forgot = covered(db, version)
+    named = (
+        select(ForgetRequest.id)
+        .where(ForgetRequest.model_id == version.model_id, ForgetRequest.status.in_(STILL_MEANT))
+        .order_by(ForgetRequest.id)
+    )
+    open_ones = [request for request in db.scalars(named) if request not in forgot]
+    if not open_ones:
+        return []
+    root = line(db, version)[-1]
+    seen = (
+        select(RequestSample.request_id)
+        .join(
+            Sample,
+            (Sample.dataset_id == RequestSample.dataset_id)
+            & (Sample.position == RequestSample.position),
+        )
+        .where(
+            RequestSample.request_id.in_(open_ones),
+            trained_on(root, db.get_bind().dialect.name),
+        )
+        .distinct()
+    )
+    return list(db.scalars(seen))
+
+
+def training_rows(db: Session, root: Version, dataset_id: UUID) -> list[int]:
+    """Positions that the imported or trained version `root` has seen, ascending."""
+    return list(db.scalars(_rows(db, root, dataset_id).order_by(Sample.position)))
+
+
+def _rows(db: Session, root: Version, dataset_id: UUID) -> Select[int]:
+    seen = trained_on(root, db.get_bind().dialect.name)
+    rows = select(Sample.position).where(Sample.dataset_id == dataset_id, seen)
+    if root.trained_on.get("except_requests"):
+        left_out = [UUID(request) for request in root.trained_on["except_requests"]]
+        rows = rows.where(
+            ~exists().where(
+                RequestSample.request_id.in_(left_out),
+                RequestSample.dataset_id == Sample.dataset_id,
+                RequestSample.position == Sample.position,
+            )
+        )
+    return rows
+
+
+def named_requests(db: Session, dataset_id: UUID) -> list[UUID]:
+    """All requests on models of this dataset that were neither withdrawn nor denied."""
+    return list(
+        db.scalars(
+            select(ForgetRequest.id)
+            .join(Model, Model.id == ForgetRequest.model_id)
+            .where(Model.dataset_id == dataset_id, ForgetRequest.status.in_(STILL_MEANT))
+            .order_by(ForgetRequest.id)
+        )
+    )

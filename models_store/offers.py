@@ -1,0 +1,86 @@
+"""What workers can do, as they wrote it down, so that the door can check parameters."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models_store.columns import now
+from models_store.errors import InvalidParams
+from models_store.tables import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """One thing that a worker can do: `kind` is method, pruner, audit or net."""
+
+    kind: str
+    name: str
+    about: str
+    schema: dict[str, Any]
+    traits: dict[str, Any]
+
+
+def advertise(db: Session, abilities: Sequence[Ability]) -> None:
+    """Write down what this worker can do, over what an earlier one wrote."""
+    for ability in sorted(abilities, key=lambda a: (a.kind, a.name)):
+        db.merge(
+            Offer(
+                kind=ability.kind,
+                name=ability.name,
+                about=ability.about,
+                schema=ability.schema,
+                traits=ability.traits,
+                offered_at=now(),
+            )
+        )
+
+
+def listed(db: Session, kind: str) -> list[Offer]:
+    """All offers of a kind, by name."""
+    return list(db.scalars(select(Offer).where(Offer.kind == kind).order_by(Offer.name)))
+
+
+def is_exact(db: Session, method: str) -> bool:
+    """Does this method's result never see the forget set?"""
+    offer = db.get(Offer, ("method", method))
+    return offer is not None and bool(offer.traits.get("exact"))
+
+
+def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
+    """The offer of this name, if these parameters fit its schema.
+
+    Raises:
+        InvalidParams: no worker offers it, or `errors` lists each parameter that does not fit.
+    """
+    offer = db.get(Offer, (kind, name))
+    if offer is None:
+        raise _unknown(db, kind, name)
+    errors = [
+        {"at": error.json_path, "why": error.message}
+        for error in Draft202012Validator(offer.schema).iter_errors(params)
+    ]
+    if errors:
+        raise InvalidParams(
+            f"The {kind} {name} does not take these parameters: {errors[0]['at']}: "
+            f"{errors[0]['why']}.",
+            errors=errors,
+        )
+    return offer
+
+
+def _unknown(db: Session, kind: str, name: str) -> InvalidParams:
+    known = list(db.scalars(select(Offer.name).where(Offer.kind == kind).order_by(Offer.name)))
+    if not known:
+        return InvalidParams(
+            f"No worker has said yet which {kind}s it offers: start one with `lethe worker`."
+        )
+    near = difflib.get_close_matches(name, known, n=5)
+    return InvalidParams(
+        f"There is no {kind} named {name!r}; the nearest are {', '.join(near or known[:10])}.",
+        known=near or known[:50],
+    )

@@ -1,0 +1,57 @@
+"""The policy of a model: which methods, which gates, how long old versions are kept."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models_store.life import Lane
+
+
+class Rungs(BaseModel):
+    """The method of each rung of the ladder."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    fast: str = "boundary_expanding"
+    """Within moments, so that the data stops showing."""
+    quality: str
+    """The better approximation."""
+    exact: str = "retrain"
+    """Retraining without the forget set: needs the recipe."""
+
+
+class Policy(BaseModel):
+    """What `GET` and `PUT /models/{id}/policy` speak."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    assurance: Literal["tier0"] = "tier0"
+    """The audit tier whose gates a version must pass before its requests count as succeeded."""
+
+    for_class: Rungs = Rungs(quality="boundary_shrink")
+    """The ladder for requests that name whole classes."""
+
+    for_samples: Rungs = Rungs(quality="l1_sparse")
+    """The ladder for samples, subjects, and unions of both kinds."""
+
+    last_rung: Lane = Lane.EXACT
+    """Where the ladder ends."""
+
+    require_approval: bool = False
+    """Must somebody approve each request before it is queued?"""
+
+    grace_seconds: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
+    """How long a superseded version that remembers erased data may still be downloaded."""
+
+    def method(self, goal: str, lane: Lane) -> str:
+        """The method of a rung, for a union of requests of this goal (`class` or `samples`)."""
+        rungs = self.for_class if goal == "class" else self.for_samples
+        return str(getattr(rungs, lane.value))
+
+    def next_rung(self, lane: Lane, *, has_recipe: bool) -> Lane | None:
+        """The rung after this one, if the ladder goes on; `exact` needs a recipe."""
+        rungs = list(Lane)
+        at = rungs.index(lane) + 1
+        if at > rungs.index(self.last_rung) or at == len(rungs):
+            return None
+        return None if rungs[at] is Lane.EXACT and not has_recipe else rungs[at]

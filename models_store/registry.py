@@ -1,0 +1,107 @@
+"""Models by name, and the numbers that their versions get."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models_store import datasets, events, offers
+from models_store.errors import InvalidParams, NameTaken, NotFound
+from models_store.policy import Policy
+from models_store.tables import Model
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """What it takes to register a model."""
+
+    name: str
+    architecture: str
+    parameters: dict[str, Any]
+    dataset: str
+    mean: list[float]
+    std: list[float]
+    policy: dict[str, Any]
+
+
+def register(db: Session, new: NewModel, actor: str) -> Model:
+    """Register a model without weights yet.
+
+    Raises:
+        NotFound, NotReady: the dataset.
+        InvalidParams: no worker offers the architecture, or not with these parameters.
+        NameTaken: another model has the name.
+    """
+    dataset = datasets.get_ready(db, new.dataset)
+    offers.check(db, "net", new.architecture, new.parameters)
+    channels = int(dataset.shape[2])
+    for word, values in (("mean", new.mean), ("std", new.std)):
+        if len(values) != channels:
+            raise InvalidParams(
+                f"`{word}` has {len(values)} numbers, but the images of {dataset.name!r} have "
+                f"{channels} channels: give one number for each."
+            )
+    model = Model(
+        name=new.name,
+        architecture=new.architecture,
+        parameters=new.parameters,
+        dataset_id=dataset.id,
+        mean=new.mean,
+        std=new.std,
+        policy=new.policy,
+    )
+    try:
+        with db.begin_nested():
+            db.add(model)
+    except IntegrityError:
+        raise NameTaken(f"A model named {new.name!r} exists already.") from None
+    db.refresh(model)
+    events.append(db, "model.registered", chain=model.id, actor=actor, name=model.name)
+    return model
+
+
+def get(db: Session, id_or_name: str, *, lock: bool = False) -> Model:
+    """By id or by name; locked, nobody else changes its requests or versions. `NotFound`."""
+    try:
+        which = Model.id == UUID(id_or_name)
+    except ValueError:
+        which = Model.name == id_or_name
+    query = select(Model).where(which)
+    found = db.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise NotFound(f"There is no model {id_or_name!r}.")
+    return found
+
+
+def locked(db: Session, model_id: UUID) -> Model:
+    """The model, its row locked until the end of the transaction."""
+    return db.scalars(
+        select(Model)
+        .where(Model.id == model_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def policy_of(model: Model) -> Policy:
+    """The model's policy, defaults filled in."""
+    return Policy.model_validate(model.policy)
+
+
+def set_policy(db: Session, model: Model, policy: Policy, actor: str) -> None:
+    """Replace the policy; jobs that run keep the one they started with."""
+    for rungs in (policy.for_class, policy.for_samples):
+        for name in (rungs.fast, rungs.quality, rungs.exact):
+            offers.check(db, "method", name, {})
+    model.policy = policy.model_dump(mode="json")
+    model.row_version += 1
+    events.append(db, "model.policy_set", chain=model.id, actor=actor, policy=model.policy)
+
+
+def page(db: Session, after: UUID | None, limit: int) -> list[Model]:
+    """Newest first."""
+    query = select(Model).order_by(Model.id.desc()).limit(limit)
+    return list(db.scalars(query.where(Model.id < after) if after else query))

@@ -1,0 +1,239 @@
+"""The life of a forget request, from the moment somebody asks."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from dateutil.relativedelta import relativedelta
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models_store import events, lineage, offers, registry, rungs, targets, versions
+from models_store.columns import now
+from models_store.errors import (
+    InvalidTransition,
+    KeyReused,
+    NoRecipe,
+    NotFound,
+    NotReady,
+)
+from models_store.failpoints import failpoint
+from models_store.life import REQUEST_NEXT, Lane, Regime, RequestStatus, before
+from models_store.tables import ForgetRequest, Model, Version
+from models_store.targets import Target
+
+DUE: dict[Regime, relativedelta | None] = {
+    Regime.GDPR: relativedelta(months=1),  # Art. 12(3)
+    Regime.UK_GDPR: relativedelta(months=1),
+    Regime.CCPA: relativedelta(days=45),  # section 7021
+    Regime.VOLUNTARY: None,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request as somebody sends it. Either a lane or a method with its parameters."""
+
+    owner: str
+    key: str | None
+    body_digest: str
+    model: str
+    target: Target
+    lane: Lane | None
+    method: str | None
+    params: dict[str, Any] = field(default_factory=dict)
+    regime: Regime = Regime.GDPR
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The request, and whether it had been submitted before under the same key."""
+
+    request: ForgetRequest
+    replayed: bool
+
+
+def submit(db: Session, ask: Ask) -> Submitted:
+    """Accept a request, find what it names, and queue it: all in the caller's transaction.
+
+    Raises:
+        KeyReused: the same Idempotency-Key came with another body.
+        NotFound, NotReady, UnknownSamples, InvalidParams, NoRecipe: nothing was accepted.
+    """
+    if earlier := _replay(db, ask):
+        return Submitted(earlier, replayed=True)
+    model = registry.get(db, ask.model, lock=True)
+    if earlier := _replay(db, ask):  # it came while we waited for the model
+        return Submitted(earlier, replayed=True)
+    served = _served(db, model)
+    _refuse_impossible(db, ask, model, served)
+    request = _insert(db, ask, model)
+    if request is None:
+        earlier = _replay(db, ask)
+        assert earlier is not None
+        return Submitted(earlier, replayed=True)
+    request.target_count = targets.write_down(db, request, model, ask.target)
+    named = targets.survey(db, request, served)
+    request.already_forgotten = named.already
+    events.append(
+        db, "request.accepted", chain=model.id, actor=ask.owner, request_id=request.id,
+        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method,
+    )  # fmt: skip
+    if registry.policy_of(model).require_approval:
+        move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner)
+    else:
+        enqueue(db, request, model, ask.owner)
+    failpoint("submit.before_commit")
+    return Submitted(request, replayed=False)
+
+
+def _replay(db: Session, ask: Ask) -> ForgetRequest | None:
+    if ask.key is None:
+        return None
+    found = db.scalar(
+        select(ForgetRequest).where(ForgetRequest.owner == ask.owner, ForgetRequest.key == ask.key)
+    )
+    if found is not None and found.body_digest != ask.body_digest:
+        raise KeyReused(
+            f"The Idempotency-Key {ask.key!r} was used for another request; use a new one.",
+            request=str(found.id),
+        )
+    return found
+
+
+def _served(db: Session, model: Model) -> Version:
+    served = versions.served(db, model.id)
+    if served is None:
+        raise NotReady(
+            f"The model {model.name!r} serves no version yet: upload weights and wait for "
+            "their check, or train it."
+        )
+    return served
+
+
+def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> None:
+    recipe = lineage.line(db, served)[-1].recipe
+    policy = registry.policy_of(model)
+    method = ask.method
+    if method is None and ask.lane is Lane.EXACT:
+        method = policy.method("class", Lane.EXACT)
+    if method is None:
+        return
+    offer = offers.check(db, "method", method, ask.params)
+    if "recipe" in offer.traits.get("needs", []) and recipe is None:
+        raise NoRecipe(
+            f"{method} trains again from the start, but version {served.number} of "
+            f"{model.name!r} was registered without its recipe: register the recipe, or choose "
+            "the quality lane."
+        )
+
+
+def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
+    received = events.moment(db)
+    clock = DUE[ask.regime]
+    request = ForgetRequest(
+        owner=ask.owner,
+        key=ask.key,
+        body_digest=ask.body_digest,
+        model_id=model.id,
+        target={"kind": ask.target.kind, "label": ask.target.label},
+        lane=ask.lane,
+        method=ask.method,
+        params=ask.params,
+        regime=ask.regime,
+        note=ask.note,
+        received_at=received,
+        due_at=received + clock if clock else None,
+    )
+    try:
+        with db.begin_nested():
+            db.add(request)
+    except IntegrityError:  # the same key, for another model, in the same moment
+        return None
+    return request
+
+
+def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
+    """Queue an accepted, approved or failed request, or see that there is nothing to do."""
+    served = _served(db, model)
+    named = targets.survey(db, request, served)
+    targets.mark(db, request)
+    if named.to_do == 0:
+        request.version = served.number
+        move(db, request, RequestStatus.SUCCEEDED, actor, finished_at=now())
+        return
+    if request.method is None:
+        job = rungs.open_rung(db, model, [request], request.lane or Lane.FAST)
+    else:
+        traits = offers.check(db, "method", request.method, request.params).traits
+        job = rungs.open_method(db, model, request, traits)
+    request.job_id = job.id
+    move(db, request, RequestStatus.QUEUED, actor)
+
+
+def move(
+    db: Session, request: ForgetRequest, status: RequestStatus, actor: str, **columns: Any
+) -> None:
+    """Take one step of `life.REQUEST_NEXT`, or raise `InvalidTransition`; tell the chain."""
+    db.flush()
+    moved = db.scalar(
+        update(ForgetRequest)
+        .where(
+            ForgetRequest.id == request.id,
+            ForgetRequest.status.in_(before(REQUEST_NEXT, status)),
+        )
+        .values(status=status, row_version=ForgetRequest.row_version + 1, **columns)
+        .returning(ForgetRequest.id)
+        .execution_options(synchronize_session=False)
+    )
+    db.refresh(request)
+    if moved is None:
+        raise InvalidTransition(
+            f"The request is {request.status} and cannot become {status}.", status=request.status
+        )
+    events.append(
+        db, f"request.{status}", chain=request.model_id, actor=actor,
+        request_id=request.id, job_id=request.job_id,
+        **{key: value for key, value in columns.items() if key in ("failure", "version")},
+    )  # fmt: skip
+
+
+def succeed(db: Session, request: ForgetRequest, version: int, actor: str) -> None:
+    """A version that passed its policy's gates has forgotten what the request names."""
+    move(db, request, RequestStatus.SUCCEEDED, actor, version=version, finished_at=now())
+
+
+def fail(db: Session, request: ForgetRequest, failure: dict[str, Any], actor: str) -> None:
+    """No rung passed, or the job broke down; an interim version is kept."""
+    move(db, request, RequestStatus.FAILED, actor, failure=failure, finished_at=now())
+
+
+def get(db: Session, owner: str, request_id: UUID) -> ForgetRequest:
+    """Raises `NotFound`, also for somebody else's request."""
+    request = db.get(ForgetRequest, request_id)
+    if request is None or request.owner != owner:
+        raise NotFound(f"There is no forget request {request_id}.")
+    return request
+
+
+def page(
+    db: Session,
+    owner: str,
+    after: UUID | None,
+    limit: int,
+    *,
+    status: RequestStatus | None = None,
+    model_id: UUID | None = None,
+) -> list[ForgetRequest]:
+    """The owner's requests, newest first."""
+    query = select(ForgetRequest).where(ForgetRequest.owner == owner)
+    query = query.order_by(ForgetRequest.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(ForgetRequest.id < after)
+    if status is not None:
+        query = query.where(ForgetRequest.status == status)
+    if model_id is not None:
+        query = query.where(ForgetRequest.model_id == model_id)
+    return list(db.scalars(query))

@@ -1,0 +1,236 @@
+"""One rung of a ladder: which version it starts from, what it forgets, by which method."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models_store import datasets, events, jobs, lineage, registry, versions
+from models_store.claims import Claim
+from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus, VersionState
+from models_store.policy import Policy
+from models_store.tables import (
+    Dataset,
+    ForgetRequest,
+    Job,
+    JobRequest,
+    Model,
+    RequestSample,
+    Version,
+)
+
+READABLE = (VersionState.PROVISIONAL, VersionState.ACTIVE, VersionState.SUPERSEDED,
+            VersionState.REVOKED)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model as the workshop needs to know it."""
+
+    model_id: UUID
+    name: str
+    architecture: str
+    parameters: dict[str, Any]
+    mean: list[float]
+    std: list[float]
+    dataset_id: UUID
+    dataset_name: str
+    fingerprint: str
+    class_names: list[str]
+    shape: list[int]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """What one forget job has to do; positions are rows of the dataset, ascending."""
+
+    subject: Subject
+    number: int
+    """What the new version will be called; reserved at the first attempt."""
+    base: int
+    weights: str
+    scores: str | None
+    original: int
+    method: str
+    params: dict[str, Any]
+    lane: Lane | None
+    goal: str
+    recipe: dict[str, Any] | None
+    forget: list[int]
+    training: list[int]
+    forgotten: list[int]
+    requests: dict[UUID, list[int]]
+    """The rows that each request names and that this job forgets."""
+
+
+def subject(db: Session, model: Model) -> Subject:
+    """The model and what is known of its dataset."""
+    dataset = db.get_one(Dataset, model.dataset_id)
+    return Subject(
+        model_id=model.id,
+        name=model.name,
+        architecture=model.architecture,
+        parameters=model.parameters,
+        mean=model.mean,
+        std=model.std,
+        dataset_id=dataset.id,
+        dataset_name=dataset.name,
+        fingerprint=dataset.fingerprint or "",
+        class_names=dataset.class_names,
+        shape=dataset.shape,
+        policy=registry.policy_of(model),
+    )
+
+
+def begin(db: Session, claim: Claim) -> Rung | None:
+    """Decide what a claimed forget job does and set its requests running.
+
+    The union holds the job's own requests, and those that the served version has forgotten but
+    the base has not: a version never takes back what an earlier one forgot. None if every request
+    has been withdrawn.
+    """
+    assert claim.model_id is not None
+    model = registry.locked(db, claim.model_id)
+    own = _own_requests(db, claim.job_id)
+    if not own:
+        return None
+    lane = Lane(claim.task["lane"]) if claim.task.get("lane") else None
+    served = versions.served(db, model.id)
+    assert served is not None, "a request is only queued for a model that serves a version"
+    base = served if lane in (None, Lane.FAST) else safe_base(db, served)
+    carried = lineage.covered(db, served) - lineage.covered(db, base) - {r.id for r in own}
+    for request_id in sorted(carried):
+        db.merge(JobRequest(job_id=claim.job_id, request_id=request_id, carried=True))
+    union = own + [db.get_one(ForgetRequest, request_id) for request_id in sorted(carried)]
+    goal = "class" if all(r.target["kind"] == "class" for r in union) else "samples"
+    policy = registry.policy_of(model)
+    method = claim.task["method"] if lane is None else policy.method(goal, lane)
+    for request in own:
+        start(db, request, claim)
+    number = versions.reserve(model, claim.task)
+    jobs.assign(
+        db, claim, base_version=base.number, method=method, task=claim.task | {"number": number}
+    )
+    named = _rows_of(db, [request.id for request in union])
+    root = lineage.line(db, base)[-1]
+    training = lineage.training_rows(db, root, model.dataset_id)
+    forget = set().union(*named.values()) & set(training)
+    return Rung(
+        subject=subject(db, model),
+        number=number,
+        base=base.number,
+        weights=base.digest,
+        scores=base.scores,
+        original=root.number,
+        method=method,
+        params=claim.task.get("params", {}),
+        lane=lane,
+        goal=goal,
+        recipe=root.recipe,
+        forget=sorted(forget),
+        training=training,
+        forgotten=datasets.forgotten(db, model.dataset_id),
+        requests=named,
+    )
+
+
+def _own_requests(db: Session, job_id: UUID) -> list[ForgetRequest]:
+    waiting = (RequestStatus.QUEUED, RequestStatus.RUNNING)
+    return list(
+        db.scalars(
+            select(ForgetRequest)
+            .join(JobRequest, JobRequest.request_id == ForgetRequest.id)
+            .where(
+                JobRequest.job_id == job_id,
+                ~JobRequest.carried,
+                ForgetRequest.status.in_(waiting),
+            )
+            .order_by(ForgetRequest.id)
+        )
+    )
+
+
+def safe_base(db: Session, served: Version) -> Version:
+    """The last version that passed its policy's gates, or the original; its weights must be there."""
+    ancestors = lineage.line(db, served)
+    readable = [v for v in ancestors if v.state in READABLE]
+    assured = [v for v in readable if v.assured]
+    return (assured or readable[-1:])[0]
+
+
+def _rows_of(db: Session, request_ids: list[UUID]) -> dict[UUID, list[int]]:
+    rows: dict[UUID, list[int]] = {request_id: [] for request_id in request_ids}
+    named = select(RequestSample.request_id, RequestSample.position).where(
+        RequestSample.request_id.in_(request_ids)
+    )
+    for request_id, position in db.execute(named.order_by(RequestSample.position)):
+        rows[request_id].append(position)
+    return rows
+
+
+def start(db: Session, request: ForgetRequest, claim: Claim) -> None:
+    """A request whose job has begun is running; between rungs it stays so."""
+    if request.status is RequestStatus.RUNNING:
+        return
+    request.status = RequestStatus.RUNNING
+    request.row_version += 1
+    events.append(
+        db, "request.running", chain=request.model_id, actor=claim.worker,
+        request_id=request.id, job_id=claim.job_id,
+    )  # fmt: skip
+
+
+def open_rung(
+    db: Session,
+    model: Model,
+    members: list[ForgetRequest],
+    lane: Lane,
+    follows: UUID | None = None,
+) -> Job:
+    """Put requests into the model's waiting job of a lane, or open one. The model is locked."""
+    return _join(db, model, members, f"lane:{lane}", Queue(lane), {"lane": lane.value}, follows)
+
+
+def open_method(db: Session, model: Model, request: ForgetRequest, traits: dict[str, Any]) -> Job:
+    """Put a request that names its method into the waiting job of that method and parameters."""
+    assert request.method is not None
+    digest = hashlib.sha256(rfc8785.dumps(request.params)).hexdigest()[:16]
+    queue = Queue.EXACT if traits.get("exact") else Queue.QUALITY
+    task = {"method": request.method, "params": request.params}
+    return _join(db, model, [request], f"method:{request.method}:{digest}", queue, task, None)
+
+
+def _join(
+    db: Session,
+    model: Model,
+    members: list[ForgetRequest],
+    batch: str,
+    queue: Queue,
+    task: dict[str, Any],
+    follows: UUID | None,
+) -> Job:
+    job = db.scalar(
+        select(Job).where(
+            Job.model_id == model.id,
+            Job.batch == batch,
+            Job.status == JobStatus.QUEUED,
+            Job.attempt == 0,
+        )
+    )
+    if job is None:
+        job = jobs.open_job(
+            db, JobKind.FORGET, queue, task=task, batch=batch, follows=follows,
+            model_id=model.id, dataset_id=model.dataset_id,
+        )  # fmt: skip
+    for request in members:
+        db.merge(JobRequest(job_id=job.id, request_id=request.id))
+        request.job_id = job.id
+    due = [request.due_at for request in members if request.due_at is not None]
+    job.due_at = min([*due, job.due_at] if job.due_at else due, default=None)
+    db.flush()
+    return job

@@ -1,0 +1,31 @@
+"""The tables; what each promises stands in its constraints."""
+
+from models_store.columns import Base
+from models_store.tables.data import Dataset, Sample, Shard
+from models_store.tables.house import Blob, Event, Lock, Offer, Secret, Tombstone, Worker
+from models_store.tables.versions import Audit, AuditTest, Model, Version, VersionSample
+from models_store.tables.work import Attempt, ForgetRequest, Job, JobRequest, RequestSample
+
+__all__ = [
+    "Attempt",
+    "Audit",
+    "AuditTest",
+    "Base",
+    "Blob",
+    "Dataset",
+    "Event",
+    "ForgetRequest",
+    "Job",
+    "JobRequest",
+    "Lock",
+    "Model",
+    "Offer",
+    "RequestSample",
+    "Sample",
+    "Secret",
+    "Shard",
+    "Tombstone",
+    "Version",
+    "VersionSample",
+    "Worker",
+]
