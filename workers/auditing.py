@@ -1,0 +1,174 @@
+"""One audit: gather the evidence with one pass a model state, ask every question, write it up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import torch
+from torch import Tensor, nn
+
+from models_store import keys
+from models_store.audits import COLUMNS, Report
+from models_store.blobs import Kept
+from models_store.events import moment
+from models_store.rungs import Subject
+from models_store.tables import Blob
+from workers import audits, report, scoring, shelf
+from workers.bench import Bench
+from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.report import Facts, VersionFacts
+from workers.scoring import Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A version under audit beside the one it came from; for a baseline the two are one."""
+
+    subject: Subject
+    before: nn.Module
+    after: nn.Module
+    facts_before: VersionFacts
+    facts_after: VersionFacts
+    known_before: Scores | None
+    goal: str
+    requested: Tensor
+    removed: Tensor
+    training: Tensor
+    retain: Tensor
+    neighbours: Tensor | None = None
+    run: Mapping[str, float] = field(default_factory=dict)
+    requests: Mapping[UUID, list[int]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Blob]:
+    """Ask every audit of tier 0; the report with its pages, and the candidate's scores."""
+    laid = bench.lay(candidate.subject.dataset_id)
+    split = Split(
+        forget=candidate.removed,
+        retain=candidate.retain,
+        test=_unseen(laid.split("test"), candidate.training),
+        holdout=_unseen(laid.split("holdout"), candidate.training),
+    )
+    gone = gone_classes(laid.labels.cpu(), candidate)
+    plan = scoring.plan(split, laid.labels, gone)
+    everything = laid.samples(plan.rows)
+    before = scoring.score(
+        candidate.before, everything, known=candidate.known_before, precision=bench.precision
+    )
+    after = before
+    if candidate.after is not candidate.before:
+        after = scoring.score(candidate.after, everything, precision=bench.precision)
+    evidence = Evidence(
+        before=before,
+        after=after,
+        recalibrated=_recalibrated(bench, candidate, plan),
+        parts=plan.parts,
+        classes=len(candidate.subject.class_names),
+        goal=candidate.goal,
+        forgotten_classes=gone,
+        model_before=candidate.before,
+        model_after=candidate.after,
+        requested=candidate.requested,
+        removed=candidate.removed,
+        neighbours=candidate.neighbours,
+        run=candidate.run,
+        rng=torch.Generator().manual_seed(0),
+    )
+    findings = ask(evidence)
+    facts = _facts(bench, candidate, plan, gone)
+    document = report.document(facts, findings, about())
+    document["requests"] = _slices(candidate, before, after)
+    page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
+    scores = _kept(bench.store.blobs.put(scoring.dump_scores(after)), scoring.MEDIA)
+    return _report(document, findings, page), scores
+
+
+def ask(evidence: Evidence) -> list[Finding]:
+    """Put every question of the shelf, in the order of their names."""
+    questions = shelf.on(audits, Audit)
+    return [finding for kind in questions.values() for finding in kind().ask(evidence)]
+
+
+def about() -> dict[str, str]:
+    """What each audit asks, in its own words."""
+    return {name: shelf.about(kind) for name, kind in shelf.on(audits, Audit).items()}
+
+
+def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
+    """Classes that the line was trained on and of which no training data is left.
+
+    Those that an earlier version forgot are among them: they must stay forgotten.
+    """
+    left = set(labels[candidate.retain].unique().tolist())
+    return sorted(set(labels[candidate.training].unique().tolist()) - left)
+
+
+def _unseen(rows: Tensor, training: Tensor) -> Tensor:
+    """A test or held-out row counts only if the model was not trained on it."""
+    return rows[~torch.isin(rows, training)]
+
+
+def _recalibrated(bench: Bench, candidate: Candidate, plan: scoring.Plan) -> Scores | None:
+    if candidate.goal == "none" or not len(plan.again):
+        return None
+    laid = bench.lay(candidate.subject.dataset_id)
+    retain = laid.samples(plan.parts["recalibration"])
+    twin = scoring.recalibrated(candidate.after, retain, precision=bench.precision)
+    if twin is None:
+        return None
+    return scoring.score(twin, laid.samples(plan.again), precision=bench.precision)
+
+
+def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]) -> Facts:
+    subject = candidate.subject
+    with bench.store.begin() as db:
+        salt, now = keys.hash_key(db), moment(db)
+    nonmembers = "none"
+    if len(plan.parts["nonmembers"]):
+        held = bench.lay(subject.dataset_id).split("holdout")
+        nonmembers = "holdout" if torch.isin(plan.parts["nonmembers"], held).all() else "test"
+    return Facts(
+        audit=f"{subject.name}/{candidate.facts_after.number}",
+        created_at=now.isoformat(),
+        model=subject.name,
+        architecture=subject.architecture,
+        dataset=subject.dataset_name,
+        fingerprint=subject.fingerprint,
+        class_names=subject.class_names,
+        before=candidate.facts_before,
+        after=candidate.facts_after,
+        goal=candidate.goal,
+        forgotten_classes=gone,
+        requests=len(candidate.requests),
+        manifest=report.manifest(map(str, candidate.requested.tolist()), salt),
+        sizes={part: len(rows) for part, rows in plan.parts.items()},
+        nonmembers=nonmembers,
+        provenance=candidate.provenance,
+    )
+
+
+def _slices(candidate: Candidate, before: Scores, after: Scores) -> dict[str, Any]:
+    """What the job did to each request's own rows."""
+    return {
+        str(request): report.request_slice(
+            before, after, candidate.removed[torch.isin(candidate.removed, torch.tensor(rows))]
+        )
+        for request, rows in candidate.requests.items()
+    }
+
+
+def _kept(kept: Kept, media_type: str) -> Blob:
+    return Blob(digest=kept.digest, size=kept.size, media_type=media_type)
+
+
+def _report(document: dict[str, Any], findings: Sequence[Finding], page: Blob) -> Report:
+    return Report(
+        tier=0,
+        verdict=document["verdict"],
+        assurance=document["assurance"],
+        document=document,
+        tests=[{column: getattr(finding, column) for column in COLUMNS} for finding in findings],
+        pages={"text/html": page},
+    )

@@ -1,0 +1,1 @@
+"""Datasets on their way in: read, checked, packed into shards, and given back as pixels."""

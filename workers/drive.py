@@ -1,0 +1,40 @@
+"""Drives a generator of steps to its end, with all the effects that guests may not have."""
+
+from time import monotonic, perf_counter
+
+import torch
+
+from models_store.claims import Claim
+from models_store.failpoints import failpoint
+from models_store.store import Store
+from workers import checkpoints
+from workers.kinds import Steps
+from workers.pulse import Pulse, Stopped, Why
+
+
+def drive(steps: Steps, store: Store, claim: Claim, pulse: Pulse, run: str) -> float:
+    """Run `steps` to the end, saving where they can be resumed; the seconds that they took.
+
+    Saving is not counted. Raises `Stopped` when the work is not wanted any more, or when
+    somebody more urgent waits and the state has just been saved.
+    """
+    saved, seconds, since = monotonic(), 0.0, perf_counter()
+    for step in steps:
+        failpoint("worker.step")
+        pulse.step(step)
+        if step.state is None or not _due(store, pulse, saved):
+            continue
+        seconds += perf_counter() - since
+        checkpoints.keep(store, claim, run, step.state())
+        failpoint("worker.checkpointed")
+        if pulse.should_give_way:
+            raise Stopped(Why.GIVE_WAY)
+        saved, since = monotonic(), perf_counter()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # the last kernels are part of the work
+    return seconds + perf_counter() - since
+
+
+def _due(store: Store, pulse: Pulse, saved: float) -> bool:
+    period = store.settings.checkpoint_every.total_seconds()
+    return pulse.should_give_way or monotonic() - saved >= period

@@ -1,0 +1,117 @@
+"""The nouns of an audit: scores, evidence, findings, verdicts. Torch only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from workers.kinds import Method
+
+
+class Verdict(StrEnum):
+    """How a test ended. `INCONCLUSIVE`: the data at hand cannot tell."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What one forward pass in evaluation mode says of the rows it saw; on the CPU."""
+
+    rows: Tensor
+    """(n,) int64 rows of the dataset, ascending, each once."""
+    logits: Tensor
+    """(n, K) float32."""
+    features: Tensor
+    """(n, d) float16: the input of the last linear layer."""
+    labels: Tensor
+    """(n,) int64."""
+
+    def positions(self, rows: Tensor) -> Tensor:
+        """Where dataset rows (m,) lie within ours, (m,) int64. All must have been scored."""
+        return torch.searchsorted(self.rows, rows)
+
+    def of(self, rows: Tensor) -> "Scores":
+        """The part about these dataset rows, (m,) int64, in their order."""
+        at = self.positions(rows)
+        return Scores(
+            rows=rows, logits=self.logits[at], features=self.features[at], labels=self.labels[at]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that the audits of one version may look at.
+
+    `parts` names row sets of the dataset, (m,) int64 each, on the CPU: `forget` (D_f),
+    `retain` (the scored part of D_r), `forget_test` (D_ft: never-trained images of the forgotten
+    classes), `retain_test` (D_rt), `nonmembers` (hold-out, or the test split where none exists),
+    `recalibration` (retain images on which BatchNorm statistics were re-estimated).
+    """
+
+    before: Scores
+    after: Scores
+    recalibrated: Scores | None
+    """`after` once its BatchNorm statistics are re-estimated; None for a net without BatchNorm."""
+    parts: Mapping[str, Tensor]
+    classes: int
+    goal: str
+    """`class`, `samples`, or `none` for the baseline of a version that forgot nothing."""
+    forgotten_classes: Sequence[int]
+    """Classes of which no training data is left."""
+    model_before: nn.Module
+    model_after: nn.Module
+    requested: Tensor
+    """(m,) int64 rows that the requests name, as SQL has them."""
+    removed: Tensor
+    """(m,) int64 rows that the run was given as its forget set."""
+    neighbours: Tensor | None = None
+    """(m,) int64: the label that each row of `forget` was pushed towards, where the method did."""
+    run: Mapping[str, float] = field(default_factory=dict)
+    """Measured by the pipeline: `rte_seconds`, `samples_per_second`, `peak_memory_bytes`."""
+    rng: torch.Generator = field(default_factory=torch.Generator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The answer to one question: an estimate, its interval, and what that means."""
+
+    test: str
+    """`audit_name` or `audit_name.part`; stable, a key of the report."""
+    estimate: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    gate: str | None = None
+    """The rule in words, with its numbers; None when the test only reports."""
+    verdict: Verdict | None = None
+    """None when the test only reports."""
+    reason: str = ""
+    """One sentence on how the verdict came about; required when it is not a pass."""
+    before: float | None = None
+    """The same estimate on the version before."""
+    unit: str = ""
+    """`share` (shown in percent), `points` (a difference of shares), `nats`, `s`, `bytes`, `per s`;
+    empty for a bare number."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """JSON only: histograms, tables."""
+
+
+class Audit(ABC):
+    """A question put to a model that has forgotten. One file, one audit, found by its file name.
+
+    Subclasses are frozen dataclasses whose fields are limits and sizes, as with methods.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = Method.__pydantic_config__
+    tier: ClassVar[int] = 0
+
+    @abstractmethod
+    def ask(self, evidence: Evidence) -> list[Finding]:
+        """Compare the version that knew with the version that forgot. Change neither."""

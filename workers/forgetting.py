@@ -1,0 +1,126 @@
+"""A forget job in a straight line: load, unlearn, audit, publish."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from models_store import outcomes, rungs
+from models_store.claims import Claim
+from models_store.failpoints import failpoint
+from models_store.life import Phase
+from models_store.outcomes import Made
+from models_store.rungs import Rung
+from models_store.tables import Blob
+from workers import auditing, checkpoints, methods, shelf, weights
+from workers.auditing import Candidate
+from workers.bench import Bench, software
+from workers.drive import drive
+from workers.kinds import Given, Method, Recipe
+from workers.pulse import Pulse, Stopped, Why
+from workers.report import VersionFacts
+
+
+def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
+    """Carry out one rung and publish its version."""
+    with bench.store.begin() as db:
+        rung = rungs.begin(db, claim)
+    if rung is None:
+        raise Stopped(Why.CANCELLED)
+    made = forget(bench, claim, rung, pulse)
+    pulse.enter(Phase.PUBLISHING)
+    with bench.store.begin() as db:
+        outcomes.publish_rung(db, claim, rung, made)
+        failpoint("publish.before_commit")
+    failpoint("publish.after_commit")
+
+
+def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
+    """Unlearn and judge the result; nothing but blobs is written."""
+    before = bench.loaded(rung.subject, rung.weights)
+    method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
+    given, identity = _given(bench, claim, rung)
+    neighbours = method.neighbours(before, given)
+    after = deepcopy(before)
+    pulse.enter(Phase.UNLEARNING)
+    seconds = drive(method.unlearn(after, given), bench.store, claim, pulse, identity)
+    pulse.enter(Phase.AUDITING)
+    kept = bench.store.blobs.put(weights.dump(after))
+    facts = {
+        "rte_seconds": seconds,
+        "samples_per_second": len(given.forget) / seconds if seconds else 0.0,
+        "peak_memory_bytes": float(bench.peak_memory(pulse.peak_memory)),
+    }
+    candidate = Candidate(
+        subject=rung.subject,
+        before=before,
+        after=after,
+        facts_before=VersionFacts(number=rung.base, digest=rung.weights),
+        facts_after=VersionFacts(
+            number=rung.number,
+            digest=kept.digest,
+            method=rung.method,
+            params=rung.params,
+            seed=claim.seed,
+        ),
+        known_before=bench.scores(rung.scores),
+        goal=rung.goal,
+        requested=_requested(rung),
+        removed=given.forget.index.cpu(),
+        training=torch.tensor(rung.training),
+        retain=given.retain.index.cpu(),
+        neighbours=neighbours,
+        run=facts,
+        requests=rung.requests,
+        provenance=bench.provenance(claim.seed),
+    )
+    report, scores = auditing.audit(bench, candidate)
+    return Made(
+        number=rung.number,
+        weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
+        scores=scores,
+        params=rung.params,
+        provenance=dict(candidate.provenance),
+        report=report,
+        facts=facts,
+    )
+
+
+def _given(bench: Bench, claim: Claim, rung: Rung) -> tuple[Given, str]:
+    """What the method may look at, and a digest of all that decides the run.
+
+    Nothing that anybody has had forgotten may be retained, on this model or another.
+    """
+    laid = bench.lay(rung.subject.dataset_id)
+    training, forget = torch.tensor(rung.training), torch.tensor(rung.forget, dtype=torch.int64)
+    gone = torch.cat([forget, torch.tensor(rung.forgotten, dtype=torch.int64)])
+    retain, holdout = training[~torch.isin(training, gone)], laid.split("holdout")
+    identity = checkpoints.identity(
+        software=software(),
+        method=rung.method,
+        params=rung.params,
+        base=rung.weights,
+        forget=checkpoints.rows_digest(forget),
+        retain=checkpoints.rows_digest(retain),
+        seed=str(claim.seed),
+        precision=bench.precision,
+    )
+    given = Given(
+        forget=laid.samples(forget),
+        retain=laid.samples(retain),
+        holdout=laid.samples(holdout[~torch.isin(holdout, training)]),
+        classes=len(rung.subject.class_names),
+        fresh=lambda seed: bench.net(rung.subject, seed),
+        recipe=Recipe(**rung.recipe) if rung.recipe is not None else None,
+        rng=torch.Generator().manual_seed(claim.seed),
+        precision=bench.precision,
+        resume=checkpoints.found(bench.store, claim, identity),
+    )
+    return given, identity
+
+
+def _requested(rung: Rung) -> Tensor:
+    """What the requests name of the training data, put together again from SQL's answer."""
+    named = sorted(set().union(*rung.requests.values()))
+    rows = torch.tensor(named, dtype=torch.int64)
+    return rows[torch.isin(rows, torch.tensor(rung.training))]

@@ -1,0 +1,201 @@
+"""The audit report: one JSON document, and its verdict in words."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from workers import page
+from workers.evidence import Finding, Scores, Verdict
+from workers.signals import correct
+from workers.statistics import proportion
+
+SCHEMA = "lethe-audit/1"
+Document = dict[str, Any]
+
+NONMEMBERS = {
+    "holdout": "Images reserved when the dataset was imported stand for never-trained ones.",
+    "test": "No images were reserved when the dataset was imported; the test split stands for "
+    "never-trained ones, though it may differ from the training images in source or time.",
+    "none": "There are no never-trained images; every comparison with them is left out.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFacts:
+    """A version, as the report names it."""
+
+    number: int
+    digest: str
+    method: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a report says beside its findings. No sample ID appears in it."""
+
+    audit: str
+    created_at: str
+    """RFC 3339, by the database's clock."""
+    model: str
+    architecture: str
+    dataset: str
+    fingerprint: str
+    class_names: Sequence[str]
+    before: VersionFacts
+    after: VersionFacts
+    goal: str
+    """As in `Evidence`."""
+    forgotten_classes: Sequence[int] = ()
+    requests: int = 0
+    manifest: str | None = None
+    """`manifest(...)` of the requested samples."""
+    sizes: Mapping[str, int]
+    """How many rows each part of the evidence has."""
+    nonmembers: str
+    """`holdout`, `test` or `none`."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Versions of code and libraries, device, seed, settings; JSON only."""
+
+
+def manifest(sample_ids: Iterable[str], salt: bytes) -> str:
+    """A fingerprint of a set of samples that does not give them away: keyed SHA-256, hex.
+
+    Each ID is closed by a zero byte, in sorted order; without the salt it cannot be guessed at.
+    """
+    digest = hmac.new(salt, digestmod=hashlib.sha256)
+    for sample_id in sorted(set(sample_ids)):
+        digest.update(sample_id.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def headline(findings: Iterable[Finding]) -> Verdict:
+    """Any failed gate fails the version; without one, any inconclusive gate leaves it open.
+
+    A version that no gate looked at is inconclusive.
+    """
+    verdicts = {finding.verdict for finding in findings} - {None}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+
+def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]) -> Document:
+    """The report as plain JSON.
+
+    Args:
+        facts: what is reported on.
+        findings: of all audits, in the order in which they are to be read.
+        about: the docstring of each audit by its name.
+
+    Raises:
+        ValueError: if a finding holds a number that JSON has no word for (NaN, infinity).
+    """
+    verdict = headline(findings)
+    whole = {
+        "schema": SCHEMA,
+        "audit": facts.audit,
+        "created_at": facts.created_at,
+        "verdict": verdict,
+        "assurance": "tier0",
+        "statement": _statement(facts, findings, verdict),
+        "limits": _limits(facts, findings),
+        "models": {
+            "name": facts.model,
+            "architecture": facts.architecture,
+            "before": asdict(facts.before),
+            "after": asdict(facts.after),
+        },
+        "request": {
+            "goal": facts.goal,
+            "requests": facts.requests,
+            "n_forget": facts.sizes.get("forget", 0),
+            "forgotten_classes": list(facts.forgotten_classes),
+            "manifest": facts.manifest,
+        },
+        "data": {
+            "dataset": facts.dataset,
+            "fingerprint": facts.fingerprint,
+            "class_names": list(facts.class_names),
+            "sizes": dict(facts.sizes),
+            "nonmembers": facts.nonmembers,
+        },
+        "tests": [asdict(finding) for finding in findings],
+        "utility": _estimates(findings, "utility"),
+        "cost": _estimates(findings, "cost"),
+        "about": dict(about),
+        "provenance": dict(facts.provenance),
+    }
+    plain: Document = json.loads(json.dumps(whole, allow_nan=False))
+    return plain
+
+
+def _statement(facts: Facts, findings: Sequence[Finding], verdict: Verdict) -> str:
+    """What may be said to a data protection officer, and no more."""
+    if facts.goal == "none":
+        opening = "This version forgot nothing. It was measured, so that later ones can be compared"
+        return opening + (
+            "." if verdict is Verdict.PASS else ", but its weights or outputs are not finite."
+        )
+    gates = [finding for finding in findings if finding.verdict is not None]
+    named = [finding.test for finding in gates if finding.verdict is verdict]
+    outcome = {
+        Verdict.PASS: f"None was found in {len(gates)} checks.",
+        Verdict.FAIL: f"{len(named)} of {len(gates)} checks failed: {', '.join(named)}.",
+        Verdict.INCONCLUSIVE: f"{len(named)} of {len(gates)} checks could not be answered with "
+        f"the images at hand: {', '.join(named)}.",
+    }[verdict]
+    return (
+        f"The new model was checked for obvious failures. {outcome} "
+        "No conclusion on erasure can be drawn."
+    )
+
+
+def _limits(facts: Facts, findings: Sequence[Finding]) -> list[str]:
+    limits = [
+        "It concerns these images and this version, and attackers who see the model's outputs.",
+        "No attack with reference models was made, nor one on the weights themselves.",
+        NONMEMBERS[facts.nonmembers],
+    ]
+    for finding in findings:
+        if "detectable" in finding.details:
+            weakest = finding.details["detectable"]
+            limits.append(
+                f"With {finding.n} forgotten images, a membership signal weaker than an area of "
+                f"about {weakest:.2f} would most likely go unseen."
+            )
+    return limits
+
+
+def _estimates(findings: Sequence[Finding], audit: str) -> dict[str, float | None]:
+    """The estimates of one audit by the part of their name behind the dot."""
+    named = (finding for finding in findings if finding.test.startswith(audit + "."))
+    return {finding.test.removeprefix(audit + "."): finding.estimate for finding in named}
+
+
+def request_slice(before: Scores, after: Scores, rows: Tensor) -> dict[str, Any]:
+    """What a job that served several requests did to the rows of one of them.
+
+    Args:
+        before, after: the scores of the job's audit. rows: (m,) int64 rows of one request.
+
+    Returns:
+        `n`, and accuracy before and after with the interval of the latter; None without rows.
+    """
+    n = len(rows)
+    if not n:
+        return {"n": 0, "before": None, "after": None, "low": None, "high": None}
+    value, low, high = proportion(int(correct(after.of(rows)).sum()), n)
+    known = float(correct(before.of(rows)).mean())
+    return {"n": n, "before": known, "after": value, "low": low, "high": high}
+
+
+def html(report: Document) -> str:
+    """The document as one self-contained page that people can read and print."""
+    return page.render(report)

@@ -1,0 +1,169 @@
+"""The one loop: batches from the device, autocast, SGD, BatchNorm policy, places to resume."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD
+
+from workers.batches import Batch, Feed
+from workers.kinds import Recipe, Samples, State, Step, Steps
+from workers.modes import BatchNorm, autocast, chance, dtype_of, full, normalised_by, norms
+from workers.schedules import rate
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a run is when a method adds its own to a step."""
+
+    epoch: int
+    """From 0."""
+    epochs: int
+    rate: float
+    """The learning rate of this step."""
+    weights: Sequence[nn.Parameter]
+    """What is being trained."""
+
+
+def loop(
+    model: nn.Module,
+    feed: Feed,
+    recipe: Recipe,
+    *,
+    rng: torch.Generator,
+    precision: str,
+    resume: State | None = None,
+    batchnorm: BatchNorm = "train",
+    only: Sequence[nn.Parameter] | None = None,
+    before: Callable[[Moment], None] | None = None,
+    after: Callable[[Moment], None] | None = None,
+) -> Steps:
+    """Train `model` in place by cross-entropy and SGD with momentum; resumable after each epoch.
+
+    Compute is in `precision`; weights, momentum, BatchNorm statistics and the loss are float32
+    (or the type of the weights). The net ends in evaluation mode.
+
+    Args:
+        only: the parameters to train; None for all that require a gradient.
+        before: called when the gradients are there and have not been used.
+        after: called when the optimiser has made its step.
+    """
+    weights = [*only] if only is not None else [p for p in model.parameters() if p.requires_grad]
+    optimiser = SGD(
+        weights,
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    begun = _restore(model, optimiser, rng, resume) if resume is not None else 0
+    per_epoch = feed.steps(recipe.batch_size)
+    total = per_epoch * recipe.epochs
+    _set_mode(model, batchnorm)
+    for epoch in range(begun, recipe.epochs):
+        for number, batch in enumerate(feed.epoch(recipe.batch_size, rng)):
+            done = epoch * per_epoch + number
+            moment = Moment(epoch, recipe.epochs, rate(recipe, done, total), weights)
+            loss = _loss(model, batch, batchnorm, precision)
+            _update(optimiser, loss, moment, before, after)
+            last = number + 1 == per_epoch
+            yield Step(
+                done=done + 1,
+                total=total,
+                epoch=epoch + 1,
+                epochs=recipe.epochs,
+                loss=loss.detach(),
+                state=_saver(model, optimiser, rng, epoch + 1) if last else None,
+            )
+    model.eval()
+
+
+def _loss(model: nn.Module, batch: Batch, batchnorm: BatchNorm, precision: str) -> Tensor:
+    images, count = batch.images.to(dtype_of(model)), len(batch.images)
+    retain = len(batch.which) if batchnorm == "retain" else count
+    with (
+        chance(images.device, batch.seed),
+        normalised_by(model, retain, count),
+        autocast(images.device, precision),
+    ):
+        logits = model(images)
+    return cross_entropy(full(logits), batch.labels)
+
+
+def _update(
+    optimiser: SGD,
+    loss: Tensor,
+    moment: Moment,
+    before: Callable[[Moment], None] | None,
+    after: Callable[[Moment], None] | None,
+) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if before is not None:
+        before(moment)
+    optimiser.param_groups[0]["lr"] = moment.rate
+    optimiser.step()
+    if after is not None:
+        after(moment)
+
+
+def _set_mode(model: nn.Module, batchnorm: BatchNorm) -> None:
+    model.train()
+    for layer in norms(model):
+        layer.train(batchnorm in {"train", "recalibrate"})
+
+
+# ---- places to resume --------------------------------------------------------------------------
+
+
+def _saver(
+    model: nn.Module, optimiser: SGD, rng: torch.Generator, epoch: int
+) -> Callable[[], State]:
+    """What, called before the next step, gives the state after `epoch` epochs."""
+
+    def save() -> State:
+        state: State = {"epoch": epoch, "rng": rng.get_state()}
+        for name, tensor in model.state_dict().items():
+            state[f"model.{name}"] = tensor.detach().clone()
+        for number, weight in enumerate(optimiser.param_groups[0]["params"]):
+            momentum = optimiser.state[weight].get("momentum_buffer")
+            if momentum is not None:
+                state[f"momentum.{number}"] = momentum.clone()
+        return state
+
+    return save
+
+
+def _restore(model: nn.Module, optimiser: SGD, rng: torch.Generator, state: State) -> int:
+    """Put everything back as it was; how many epochs are done."""
+    kept = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    start = "model."
+    model.load_state_dict(
+        {name.removeprefix(start): value for name, value in kept.items() if name.startswith(start)}
+    )
+    for number, weight in enumerate(optimiser.param_groups[0]["params"]):
+        if f"momentum.{number}" in kept:
+            # In the weight's own memory layout: the fused update walks both side by side.
+            momentum = torch.zeros_like(weight).copy_(kept[f"momentum.{number}"])
+            optimiser.state[weight]["momentum_buffer"] = momentum
+    rng.set_state(kept["rng"].cpu())
+    return int(state["epoch"])
+
+
+# ---- by a recipe -------------------------------------------------------------------------------
+
+
+def fit(
+    model: nn.Module,
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    rng: torch.Generator,
+    precision: str = "bf16",
+    resume: State | None = None,
+) -> Steps:
+    """Train a net by a recipe, as training jobs and `retrain` do."""
+    feed = Feed(main=samples, augment=recipe.augment)
+    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume)
