@@ -1,0 +1,108 @@
+"""The relay: one thread of each API process rings for jobs; the leader's also reaps and tends."""
+
+import logging
+import secrets
+import socket
+import threading
+from time import monotonic
+
+from models_store import crew, desk, retention
+from models_store.errors import Unavailable
+from models_store.failpoints import failpoint
+from models_store.store import Store
+
+log = logging.getLogger("lethe.relay")
+
+
+class Relay:
+    """Rings at once when woken; while it leads, also for jobs that others left unrung or lost."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._reaped_at = -store.settings.reap_every.total_seconds()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and let another process lead at once."""
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join(timeout=10)
+        try:
+            with self._store.begin() as db:
+                crew.step_down(db, self._name)
+        except Unavailable:
+            log.warning("the database is away; another relay leads when our lease has run out")
+
+    def wake(self) -> None:
+        """A job was committed: ring soon. Returns at once, and never fails."""
+        self._woken.set()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            woken = self._woken.wait(self._store.settings.relay_every.total_seconds())
+            self._woken.clear()
+            try:
+                self._note(self.round(woken=woken))
+            except Unavailable as away:
+                self._note(str(away))
+            except Exception:  # whatever it was, requests that were accepted still need us
+                log.exception("the relay stumbled and goes on")
+
+    def round(self, *, woken: bool = False) -> str:
+        """Do what is due now; what went wrong, if anything did. Raises `Unavailable`."""
+        with self._store.begin() as db:
+            leads = crew.lead(db, self._name, self._store.settings)
+        trouble = self._ring() if leads or woken else ""
+        period = self._store.settings.reap_every.total_seconds()
+        if leads and monotonic() - self._reaped_at >= period:
+            self._reap()
+            self._tend()
+            self._reaped_at = monotonic()
+        return trouble
+
+    def _ring(self) -> str:
+        if self._store.settings.broker_url is None:
+            return ""  # workers look for themselves
+        with self._store.begin() as db:
+            queued = desk.unrung(db, self._store.settings)
+        failpoint("relay.before_ring")
+        for rung, job in enumerate(queued):
+            if self._store.bell.ring(job.id, job.attempt, job.queue):
+                continue
+            with self._store.begin() as db:
+                for unheard in queued[rung:]:
+                    desk.not_rung(db, unheard.id)
+            return "the broker takes no messages; jobs stay queued and are rung again"
+        return ""
+
+    def _reap(self) -> None:
+        with self._store.read() as db:
+            lost = desk.lost(db)
+        for job_id in lost:
+            with self._store.begin() as db:
+                if desk.reap(db, job_id, self._store.settings):
+                    log.warning("job %s was lost by its worker and reaped", job_id)
+
+    def _tend(self) -> None:
+        """Withdraw what is past its grace, and order what may go now to be erased."""
+        with self._store.read() as db:
+            models = retention.models_to_tend(db)
+        for model_id in models:
+            with self._store.begin() as db:
+                retention.tend(db, model_id)
+
+    def _note(self, trouble: str) -> None:
+        """Say each trouble once, and once that it is over."""
+        if trouble and trouble != self._trouble:
+            log.warning("%s", trouble)
+        elif self._trouble and not trouble:
+            log.info("the relay works again")
+        self._trouble = trouble

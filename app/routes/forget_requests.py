@@ -1,0 +1,239 @@
+"""`/forget-requests`: ask that a model forget something, and see how that goes."""
+
+import hashlib
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, StrictInt, model_validator
+
+from app.auth import Owner
+from app.openapi import follow
+from app.paging import page
+from app.problems import BadPageToken, MalformedKey, refusals
+from app.routes.shapes import POLL_SECONDS, RequestOut
+from app.wire import (
+    IdempotencyKey,
+    Identifier,
+    In,
+    Json,
+    Name,
+    Out,
+    Page,
+    PageSize,
+    PageToken,
+    Text,
+    TheRelay,
+    TheStore,
+    canonical,
+    tagged,
+)
+from models_store import figures, registry, requests, targets, versions, views
+from models_store.errors import (
+    InvalidParams,
+    KeyReused,
+    NoRecipe,
+    NotFound,
+    NotReady,
+    TooLarge,
+    UnknownSamples,
+)
+from models_store.failpoints import failpoint
+from models_store.life import Lane, Regime, RequestStatus
+from models_store.requests import Ask, Submitted
+from models_store.settings import Settings
+from models_store.tables import ForgetRequest
+from models_store.targets import Target
+
+router = APIRouter(prefix="/forget-requests", tags=["forget requests"])
+
+
+class Samples(In):
+    """Some samples, by their IDs."""
+
+    kind: Literal["samples"]
+    sample_ids: Annotated[list[Identifier], Field(min_length=1)]
+
+
+class Class(In):
+    """Every training sample of a class."""
+
+    kind: Literal["class"]
+    label: Annotated[StrictInt, Field(ge=0, lt=2**31)] | Identifier
+    """Its number or its name."""
+
+
+class Subjects(In):
+    """Every sample that is about these people."""
+
+    kind: Literal["subjects"]
+    subject_ids: Annotated[list[Identifier], Field(min_length=1)]
+
+
+class AskIn(In):
+    """What is to be forgotten, and how. Without lane and method: the fast lane."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200, examples=["digits"])]
+    """Id or name."""
+    target: Annotated[Samples | Class | Subjects, Field(discriminator="kind")]
+    lane: Lane | None = None
+    method: Name | None = None
+    """A name from `GET /methods`, in place of a lane: it runs alone."""
+    params: Json = Field(default_factory=dict)
+    """Of the method; its schema stands next to its name."""
+    regime: Regime = Regime.GDPR
+    """Sets the due date."""
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.lane is not None and self.method is not None:
+            raise ValueError("give a lane or a method, not both")
+        if self.params and self.method is None:
+            raise ValueError("`params` belong to a `method`; name it")
+        return self
+
+
+class PlanOut(Out):
+    """What would happen; nothing was written."""
+
+    model: UUID
+    target_count: int
+    """Samples that the target names."""
+    to_do: int
+    """Of them, trained on and not yet forgotten by the served version."""
+    already_forgotten: dict[str, Any]
+    lane: Lane | None
+    method: str | None
+    jobs_ahead: int
+    """Jobs in front of it in its queue."""
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=RequestOut,
+    responses={
+        200: {"model": PlanOut, "description": "With `dry_run`: what would happen."},
+        **follow("show_forget_request", "request_id"),
+        **refusals(
+            MalformedKey, NotFound, NotReady, TooLarge,
+            UnknownSamples, InvalidParams, NoRecipe, KeyReused, "validation",
+        ),
+    },
+)  # fmt: skip
+def ask_to_forget(
+    body: AskIn,
+    request: Request,
+    store: TheStore,
+    relay: TheRelay,
+    owner: Owner,
+    key: IdempotencyKey,
+    *,
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> Response:
+    """Ask for something to be forgotten. Answers at once; follow `Location` for the end."""
+    ask = _understood(body, owner, None if dry_run else key, store.settings)
+    if dry_run:
+        with store.begin() as db:
+            plan = _plan(db, requests.submit(db, ask).request)
+            db.rollback()
+        return Response(plan.model_dump_json(), media_type="application/json")
+    with store.begin() as db:
+        submitted = requests.submit(db, ask)
+        out = _out(db, submitted.request)
+    failpoint("submit.after_commit")
+    relay.wake()
+    return _accepted(request, submitted, out)
+
+
+def _accepted(request: Request, submitted: Submitted, out: RequestOut) -> Response:
+    headers = {"Location": f"{router.prefix}/{out.id}"}
+    if submitted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    wait = POLL_SECONDS.get(out.status)
+    return tagged(request, out, status=202, retry_after=wait, **headers)
+
+
+def _understood(body: AskIn, owner: str, key: str | None, settings: Settings) -> Ask:
+    said = body.model_dump(mode="json", exclude_unset=True)
+    target, names = body.target, list[str]()
+    if isinstance(target, Samples):
+        names = target.sample_ids
+    elif isinstance(target, Subjects):
+        names = target.subject_ids
+    if len(names) > settings.max_sample_ids:
+        raise TooLarge(
+            f"The target names {len(names)} {target.kind}; one request may name "
+            f"{settings.max_sample_ids}. Split it.",
+            limit=settings.max_sample_ids,
+        )
+    label = target.label if isinstance(target, Class) else None
+    return Ask(
+        owner=owner,
+        key=key,
+        body_digest=hashlib.sha256(canonical(said)).hexdigest(),
+        model=body.model,
+        target=Target(target.kind, tuple(names), label),
+        lane=body.lane if body.lane or body.method else Lane.FAST,
+        method=body.method,
+        params=body.params,
+        regime=body.regime,
+        note=body.note,
+    )
+
+
+def _plan(db: Any, request: ForgetRequest) -> PlanOut:
+    served = versions.served(db, request.model_id)
+    assert served is not None, "nothing is accepted for a model that serves no version"
+    (view,) = views.of_requests(db, [request])
+    return PlanOut(
+        model=request.model_id,
+        target_count=request.target_count,
+        to_do=targets.survey(db, request, served).to_do,
+        already_forgotten=request.already_forgotten,
+        lane=request.lane,
+        method=request.method,
+        jobs_ahead=figures.ahead(db, view.job) if view.job else 0,
+    )
+
+
+def _out(db: Any, request: ForgetRequest) -> RequestOut:
+    return RequestOut.of(views.of_requests(db, [request])[0])
+
+
+@router.get("", response_model=Page[RequestOut], responses=refusals(BadPageToken, NotFound))
+def list_forget_requests(
+    request: Request,
+    store: TheStore,
+    owner: Owner,
+    status: RequestStatus | None = None,
+    model: Annotated[str | None, Query(description="Id or name.")] = None,
+    page_size: PageSize = 50,
+    page_token: PageToken = None,
+) -> Response:
+    """Your requests, newest first."""
+    with store.read() as db:
+        model_id = registry.get(db, model).id if model else None
+        rows, following = page(
+            lambda after, limit: requests.page(
+                db, owner, after, limit, status=status, model_id=model_id
+            ),
+            lambda row: row.id,
+            UUID,
+            size=page_size,
+            token=page_token,
+            filters={"status": status, "model": model_id},
+        )
+        items = [RequestOut.of(view) for view in views.of_requests(db, rows)]
+    return tagged(request, Page(items=items, next_page_token=following))
+
+
+@router.get("/{request_id}", response_model=RequestOut, responses=refusals(NotFound))
+def show_forget_request(
+    request_id: UUID, request: Request, store: TheStore, owner: Owner
+) -> Response:
+    """How a request stands. Poll it with `If-None-Match`; `Retry-After` says how often."""
+    with store.read() as db:
+        out = _out(db, requests.get(db, owner, request_id))
+    return tagged(request, out, retry_after=POLL_SECONDS.get(out.status))
