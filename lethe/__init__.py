@@ -1,0 +1,1 @@
+"""The hand: the client and the command line of Lethe."""
