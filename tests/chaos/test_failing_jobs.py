@@ -1,0 +1,166 @@
+"""Jobs that run out of memory, disk or luck: failure modes 20, 21, 23 to 25 and 40."""
+
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+import torch
+from scene import Scene
+from stage import Stage
+
+from models_store import decisions, failpoints, requests
+from models_store.life import JobStatus, RequestStatus, VersionState
+from models_store.tables import ForgetRequest, Version
+from workers import tasks
+from workers.bench import Bench, pick_device
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def opened(request: pytest.FixtureRequest, stage: Stage) -> Scene:
+    return stage.embedded() if request.param == "embedded" else stage.server(None)
+
+
+@pytest.fixture
+def scene(opened: Scene) -> Iterator[Scene]:
+    yield opened
+    opened.check()
+
+
+@pytest.fixture
+def bench(opened: Scene) -> Bench:
+    """This process is the worker."""
+    return Bench(store=opened.store, name="here", device=pick_device())
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def arm(plan: str) -> None:
+        failpoints._passed.clear()
+        monkeypatch.setattr(failpoints, "PLAN", plan)
+
+    return arm
+
+
+def carry_out(scene: Scene, bench: Bench, request: UUID) -> ForgetRequest:
+    """Attempt after attempt, as rings would have it, until the job has ended."""
+    while scene.job(request).status is JobStatus.QUEUED:
+        assert tasks.carry_out(bench, scene.job(request).id)
+    return scene.request(request)
+
+
+def retry(scene: Scene, request: UUID) -> None:
+    with scene.store.begin() as db:
+        decisions.retry(db, requests.get(db, "test", request), "test")
+
+
+def files(scene: Scene) -> set[str]:
+    return {path.name for path in scene.store.blobs.listed()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "accident", "code"),
+    [
+        ("fm20", "worker.step=oom", "out_of_memory"),
+        ("fm23", "blobs.write=enospc", "storage_full"),
+        ("other", "worker.step=raise", "internal"),
+    ],
+)
+def test_fm20_fm23_a_job_without_memory_or_disk_fails_after_three_attempts_and_may_be_retried(
+    scene: Scene,
+    bench: Bench,
+    plan: Callable[[str], None],
+    mode: str,
+    accident: str,
+    code: str,
+) -> None:
+    request = scene.submit(scene.fresh(), 5)
+    before = files(scene)
+    plan(accident)
+    failed = carry_out(scene, bench, request)
+    left = files(scene)
+    plan("")
+
+    assert failed.status is RequestStatus.FAILED
+    assert failed.failure is not None
+    assert (failed.failure["code"], failed.failure["retryable"]) == (code, True)
+    assert scene.outcomes(request) == ["failed"] * 3
+    assert left == before, mode
+    retry(scene, request)
+    assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
+
+
+def test_fm21_a_device_without_memory_is_cleared_before_the_next_attempt(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_at_each_attempt = []
+
+    def full(self: Bench, *_: object) -> None:
+        laid_at_each_attempt.append(len(self._laid))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    bench.lay(scene.dataset_id)
+    request = scene.submit(scene.fresh(), 5)
+    with monkeypatch.context() as patched:
+        patched.setattr(Bench, "loaded", full)
+        failed = carry_out(scene, bench, request)
+
+    assert laid_at_each_attempt == [1, 0, 0]
+    assert failed.failure is not None
+    assert (failed.failure["code"], failed.failure["retryable"]) == ("out_of_memory", True)
+    retry(scene, request)
+    assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
+
+
+def test_fm24_without_its_blob_folder_a_worker_takes_no_job(
+    scene: Scene, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = scene.submit(scene.fresh(), 5)
+    folder = scene.store.blobs.folder
+    away = folder.rename(folder.with_name("not-mounted"))
+
+    took = tasks.carry_out(bench, scene.job(request).id)
+    job = scene.job(request)
+    away.rename(folder)
+
+    assert not took
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 0)
+    assert "cannot be written to" in caplog.text
+    assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
+
+
+def test_fm25_damaged_weights_fail_the_job_and_nothing_is_made_of_them(
+    scene: Scene, bench: Bench
+) -> None:
+    request = scene.submit(scene.fresh(), 5)
+    with scene.store.read() as db:
+        base = db.get_one(Version, (scene.request(request).model_id, 1))
+    path = scene.store.blobs.path(base.digest)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    failed = carry_out(scene, bench, request)
+    path.write_bytes(whole)
+
+    assert failed.failure is not None
+    assert failed.failure["code"] == "artifact_corrupt"
+    assert base.digest in failed.failure["detail"]
+    assert failed.interim_version is None
+    retry(scene, request)
+    assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
+
+
+def test_fm40_a_version_that_fails_its_audit_is_not_served_and_the_evidence_stays(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = scene.submit(scene.fresh(), 5)
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.report.headline", lambda _: "fail")
+        failed = carry_out(scene, bench, request)
+
+    assert failed.failure is not None
+    assert failed.failure["code"] == "audit_failed"
+    with scene.store.read() as db:
+        made = db.get_one(Version, (failed.model_id, failed.failure["version"]))
+        parent = db.get_one(Version, (failed.model_id, 1))
+    assert made.state is VersionState.QUARANTINED
+    assert parent.state is VersionState.ACTIVE

@@ -1,0 +1,150 @@
+"""An erase job on real pixels and weights, also when it is cut short between row and bytes."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import torch
+from scene import Scene, furnish, staged
+from sqlalchemy import select
+
+from models_store import datasets, doctor, failpoints, registry, retention, versions
+from models_store.life import JobStatus, VersionState
+from models_store.settings import Settings
+from models_store.store import Store
+from models_store.tables import Job, Model, Sample, Tombstone
+from workers import tasks
+from workers.bench import Bench, pick_device
+from workers.scoring import load_scores
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    folder = tmp_path_factory.mktemp("furnished")
+    (folder / "home").mkdir()
+    shutil.copy(sqlite_template, folder / "home" / "lethe.db")
+    store = Store.open(Settings(home=folder / "home"))
+    furnish(store, folder, models=2)
+    store.close()
+    return folder / "home"
+
+
+@pytest.fixture
+def scene(furnished: Path, tmp_path: Path) -> Iterator[Scene]:
+    """A house in which a request has just succeeded and the version before it has no grace."""
+    shutil.copytree(furnished, tmp_path / "home")
+    with staged(tmp_path, "embedded") as opened:
+        with opened.store.begin() as db:
+            registry.get(db, "digits-1").policy = {"grace_seconds": 0}
+        yield opened
+
+
+@pytest.fixture
+def bench(scene: Scene) -> Bench:
+    return Bench(store=scene.store, name="here", device=pick_device())
+
+
+def forget(scene: Scene, bench: Bench) -> Model:
+    request = scene.submit(1, seed=3)
+    assert tasks.carry_out(bench, scene.job(request).id)
+    with scene.store.read() as db:
+        return registry.get(db, "digits-1")
+
+
+def order_erasure(scene: Scene, model: Model) -> UUID:
+    with scene.store.begin() as db:
+        job = retention.tend(db, model.id)
+    assert job is not None
+    return job.id
+
+
+def findings(scene: Scene) -> doctor.Findings:
+    with scene.store.read() as db:
+        return doctor.examine(db, scene.store.blobs)
+
+
+def test_weights_scores_and_pixels_go_with_tombstones_and_nothing_else_does(
+    scene: Scene, bench: Bench
+) -> None:
+    before = bench.lay(scene.dataset_id).pixels  # as small as this, it is resident
+    model = forget(scene, bench)
+    with scene.store.read() as db:
+        rows = retention.erasable_rows(db, scene.dataset_id)
+        [old_shard] = datasets.shards(db, scene.dataset_id)
+
+    assert tasks.carry_out(bench, order_erasure(scene, model))
+
+    with scene.store.read() as db:
+        old, new = (versions.get(db, model.id, number) for number in ("1", "2"))
+        stones = list(db.scalars(select(Tombstone)))
+        assert new.scores is not None
+        kept = load_scores(scene.store.blobs.read(new.scores))
+    assert len(rows) == 9
+    assert old.state is VersionState.ERASED
+    assert {"weights", "pixels", "scores"} <= {stone.what for stone in stones}
+    assert not scene.store.blobs.path(old_shard.digest).exists()
+    after = bench.lay(scene.dataset_id).pixels
+    changed = (before.images != after.images).flatten(1).any(1).nonzero().flatten().tolist()
+    assert changed == rows
+    assert after.images[rows].eq(0).all()
+    assert not torch.isin(kept.rows, torch.tensor(rows)).any()
+    assert findings(scene).orphans == []
+    assert findings(scene).missing == []
+
+
+def test_an_erasure_that_is_cut_short_before_the_bytes_go_is_finished_by_the_next(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = forget(scene, bench)
+    job = order_erasure(scene, model)
+    for turn in (1, 2):  # first when the versions' rows are gone, then when a shard's are
+        with monkeypatch.context() as armed:
+            armed.setattr(failpoints, "PLAN", f"erase.before_drop=raise#{turn}")
+            failpoints._passed.clear()
+            assert tasks.carry_out(bench, job)
+
+    left = findings(scene).orphans
+    assert tasks.carry_out(bench, job)
+
+    assert left != []
+    assert findings(scene).orphans == []
+    assert findings(scene).missing == []
+    with scene.store.read() as db:
+        assert db.get_one(Job, job).status is JobStatus.SUCCEEDED
+
+
+def test_an_erased_sample_is_still_found_by_its_name_and_cannot_be_read_back(
+    scene: Scene, bench: Bench
+) -> None:
+    named = scene.target(1)["sample_ids"]
+    model = forget(scene, bench)
+    tasks.carry_out(bench, order_erasure(scene, model))
+
+    again = scene.request(scene.submit(1, seed=4))
+
+    assert again.already_forgotten["count"] == len(named)
+    assert again.finished_at is not None
+    with scene.store.read() as db:
+        erased = list(db.scalars(select(Sample).where(Sample.erased_at.is_not(None))))
+    assert len(erased) == len(named)
+    assert not {row.sample_id for row in erased} & set(named)
+    assert all(row.subject and "person" not in row.subject for row in erased)
+
+
+def test_a_checkpoint_that_a_killed_attempt_left_is_gone_when_the_job_has_ended(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = scene.submit(1, seed=3)
+    monkeypatch.setattr(failpoints, "PLAN", "worker.checkpointed=raise#2")
+    failpoints._passed.clear()
+    tasks.carry_out(bench, scene.job(request).id)
+    between = scene.job(request).checkpoint
+
+    tasks.carry_out(bench, scene.job(request).id)
+
+    assert between is not None
+    assert scene.job(request).checkpoint is None
+    assert not scene.store.blobs.path(between["digest"]).exists()
+    assert findings(scene).orphans == []
