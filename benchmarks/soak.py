@@ -1,0 +1,250 @@
+"""Two hundred requests while workers, Redis and PostgreSQL are killed: `python -m benchmarks.soak`.
+
+Writes `results/soak.json`: what was accepted, what came of it, and how soon lost jobs went on.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from uuid import UUID
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the chaos tests' houses
+
+import httpx
+from house import QUICK, Room
+from invariants import hold
+from scene import Scene, furnish, settings_of, staged
+from services import Postgres, Redis
+from sqlalchemy import func, select
+
+from benchmarks import record
+from models_store.life import REQUEST_ENDED, JobStatus, RequestStatus
+from models_store.settings import Settings
+from models_store.store import Store
+from models_store.tables import Attempt, ForgetRequest, Job, Version
+
+MODELS, REQUESTS, WORKERS, PEOPLE = 10, 200, 2, 200
+PATIENCE_SECONDS = 180.0
+BARS = {"test": 10.0, "production": 75.0}
+"""Worst recovery, seconds."""
+
+
+@dataclass
+class Soak:
+    """A run: requests go in at an even pace, and every now and then something dies."""
+
+    scene: Scene
+    postgres: Postgres
+    redis: Redis
+    chance: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
+    struck: list[tuple[UUID, int, datetime]] = field(default_factory=list)
+    """Job, attempt and moment of each kill that hit a job."""
+    workers: list[Room] = field(default_factory=list)
+
+    def run(self, seconds: float) -> None:
+        """Submit everything within so many seconds, then wait for the ends."""
+        began, every = monotonic(), seconds / REQUESTS
+        next_kill = began + 5
+        for number in range(REQUESTS):
+            self.tend()
+            self.submit(number)
+            if monotonic() > next_kill and self.all_warm():
+                self.chance.choice((self.kill_worker, self.kill_worker, *self.services()))()
+                next_kill = monotonic() + self.chance.uniform(6, 14)
+            sleep(max(0.0, began + (number + 1) * every - monotonic()))
+        deadline = monotonic() + PATIENCE_SECONDS
+        while self.open_requests() and monotonic() < deadline:
+            self.tend()
+            sleep(0.2)
+
+    def services(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        """What can happen beside a worker's death."""
+        return self.restart_redis, self.restart_postgres
+
+    def tend(self) -> None:
+        """The supervisor's part: dead workers are started again."""
+        self.workers = [room for room in self.workers if room.process.poll() is None]
+        while len(self.workers) < WORKERS:
+            self.workers.append(self.scene.house.open_worker(warm=False))
+
+    def all_warm(self) -> bool:
+        """Has everything that died come back? Else the next kill would only prolong the last."""
+        try:
+            signed_in = set(self.scene.house.workers())
+        except (httpx.TransportError, AssertionError):
+            return False
+        return {room.log.stem for room in self.workers} <= signed_in
+
+    def submit(self, number: int) -> None:
+        """As a careful client: the same key until there is an answer."""
+        body = {
+            "model": f"digits-{number % MODELS}",
+            "target": {"kind": "subjects", "subject_ids": [f"person-{number % PEOPLE:03d}"]},
+            "lane": self.chance.choice(("fast", "quality")),
+        }
+        while True:
+            try:
+                answer = self.scene.house.client.post(
+                    "/forget-requests", json=body, headers={"Idempotency-Key": f"soak-{number}"}
+                )
+            except httpx.TransportError:
+                sleep(0.2)
+                continue
+            if answer.status_code == 202:
+                return
+            assert answer.status_code == 503, answer.text
+            sleep(0.2)
+
+    def kill_worker(self) -> None:
+        """kill -9 of a worker, its children included; preferably one that is at a job."""
+        with self.scene.store.read() as db:
+            running = select(Job.lease_owner, Job.id, Job.attempt).where(
+                Job.status == JobStatus.RUNNING
+            )
+            held = {owner: (job, attempt) for owner, job, attempt in db.execute(running)}
+        busy = [room for room in self.workers if room.log.stem in held]
+        room = self.chance.choice(busy or self.workers)
+        room.kill()
+        self.kills["worker"] += 1
+        if room.log.stem in held:
+            self.struck.append((*held[room.log.stem], datetime.now(UTC)))
+
+    def restart_redis(self) -> None:
+        """kill -9, and a second later it is back."""
+        self.redis.kill()
+        sleep(1)
+        self.redis.start()
+        self.kills["redis"] += 1
+
+    def restart_postgres(self) -> None:
+        """kill -9, and a second later it recovers from its log."""
+        self.postgres.kill()
+        sleep(1)
+        self.postgres.start()
+        self.kills["postgres"] += 1
+
+    def open_requests(self) -> int:
+        """How many have not ended."""
+        still = select(func.count()).where(ForgetRequest.status.not_in(REQUEST_ENDED))
+        with self.scene.store.read() as db:
+            return db.scalar(still) or 0
+
+    def recoveries(self) -> tuple[list[float], list[float]]:
+        """Seconds from each kill that hit a job: until it was queued again, until its next attempt.
+
+        The first is what lease and reaper answer for; the second also waits for a free worker.
+        """
+        queued, begun = [], []
+        with self.scene.store.read() as db:
+            for job, attempt, moment in self.struck:
+                lost, following = (
+                    db.get(Attempt, (job, attempt)),
+                    db.get(Attempt, (job, attempt + 1)),
+                )
+                if lost is not None and lost.ended_at is not None:
+                    queued.append((lost.ended_at - moment).total_seconds())
+                if following is not None:
+                    begun.append((following.started_at - moment).total_seconds())
+        return queued, begun
+
+    def result(self, timings: str) -> dict[str, Any]:
+        """The keys of `soak.json`."""
+        hold(self.scene.store)
+        with self.scene.store.read() as db:
+            ends = Counter(db.scalars(select(ForgetRequest.status)))
+            versions = Counter(
+                db.scalars(select(Version.job_id).where(Version.job_id.is_not(None)))
+            )
+        finished = sum(ends[status] for status in REQUEST_ENDED)
+        queued, begun = self.recoveries()
+        return {
+            "accepted": sum(ends.values()),
+            "finished": finished,
+            "succeeded": ends[RequestStatus.SUCCEEDED],
+            "lost": REQUESTS - finished,
+            "duplicated": sum(ends.values()) - REQUESTS + sum(n - 1 for n in versions.values()),
+            "jobs": len(versions),
+            "kills": dict(self.kills),
+            "recovery_seconds": spread(queued),
+            "next_attempt_seconds": spread(begun),
+            "timings": timings,
+        }
+
+
+def spread(seconds: list[float]) -> dict[str, float | None]:
+    """Median, worst, and of how many."""
+    if not seconds:
+        return {"median": None, "worst": None, "count": 0}
+    middle, worst = statistics.median(seconds), max(seconds)
+    return {"median": round(middle, 2), "worst": round(worst, 2), "count": len(seconds)}
+
+
+def production() -> dict[str, str]:
+    """The settings' own timings, in place of the tests'."""
+    fields = {f"LETHE_{name.upper()}": one.default for name, one in Settings.model_fields.items()}
+    return {name: f"PT{fields[name].total_seconds()}S" for name in QUICK}
+
+
+def soak(folder: Path, timings: str, seconds: float, seed: int) -> dict[str, Any]:
+    """Run it on services of its own."""
+    postgres, redis = Postgres(), Redis()
+    postgres.start()
+    redis.start()
+    where = {
+        "LETHE_DATABASE_URL": postgres.url(postgres.create_database()),
+        "LETHE_BROKER_URL": redis.url,
+        "LETHE_BLOBS": str(folder / "blobs"),
+        "LETHE_FAILPOINTS": "",
+    }
+    try:
+        with staged(
+            folder, "server", **where, **(production() if timings == "production" else {})
+        ) as scene:
+            scene.house.migrate()
+            store = Store.open(settings_of(scene.house.environment))
+            furnish(store, folder, models=MODELS)
+            scene.house.open_api()
+            run = Soak(scene, postgres, redis, random.Random(seed))  # noqa: S311 - which to kill is no secret
+            run.run(seconds)
+            return run.result(timings)
+    finally:
+        redis.remove()
+        postgres.remove()
+
+
+def main() -> None:
+    """Read the command line, soak, write the result file, and fail where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--timings", choices=["production", "test"], default="test")
+    parser.add_argument("--seconds", type=float, default=180.0, help="in which requests come")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lethe-soak-", ignore_cleanup_errors=True) as folder:
+        result = soak(Path(folder), options.timings, options.seconds, options.seed)
+    around = {
+        "machine": record.machine(),
+        "versions": {name: version(name) for name in record.PACKAGES},
+        "commit": record.commit(),
+        "settings": vars(options) | {"models": MODELS, "workers": WORKERS},
+    }
+    record.write(record.RESULTS / "soak.json", json.dumps({**result, **around}, indent=1) + "\n")
+    print(result)
+    worst = result["recovery_seconds"]["worst"]
+    if result["lost"] or result["duplicated"] or not worst or worst > BARS[options.timings]:
+        raise SystemExit("A bar was missed.")
+
+
+if __name__ == "__main__":
+    main()
