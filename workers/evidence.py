@@ -1,7 +1,7 @@
 """The nouns of an audit: scores, evidence, findings, verdicts. Torch only."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from workers.kinds import Method
+from workers.kinds import Method, Samples
 
 
 class Verdict(StrEnum):
@@ -46,6 +46,28 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """What models that are nobody's product say of the same rows: the reference pool."""
+
+    rows: Tensor
+    """(n,) int64 rows of the dataset, ascending, each once."""
+    margins: Tensor
+    """(K, n) float32: logit margin of the true label, a line for each model of the pool."""
+    trained: Tensor
+    """(K, n) bool: was the model trained on the row? About half are, by a balanced draw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain:
+    """A model trained by the recipe of the original on data without the forget set."""
+
+    scores: Scores
+    """Over the rows that the candidate was scored on."""
+    model: Callable[[], nn.Module]
+    """Loads the net, in evaluation mode, a copy that the caller may change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that the audits of one version may look at.
 
@@ -75,6 +97,12 @@ class Evidence:
     """(m,) int64: the label that each row of `forget` was pushed towards, where the method did."""
     run: Mapping[str, float] = field(default_factory=dict)
     """Measured by the pipeline: `rte_seconds`, `samples_per_second`, `peak_memory_bytes`."""
+    samples: Samples | None = None
+    """All rows of the dataset, for audits that look at pixels or train a copy; a row is its own
+    position. None where the pixels are not at hand."""
+    references: References | None = None
+    """None where the dataset and architecture have no reference pool."""
+    retrains: Sequence[Retrain] = ()
     rng: torch.Generator = field(default_factory=torch.Generator)
 
 
