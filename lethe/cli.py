@@ -117,7 +117,7 @@ def jobs(
 def workers(context: typer.Context) -> None:
     """Who works, where, and at what."""
     found = hand(context).client.items("/workers")
-    hand(context).table(found, ("name", "queues", "device", "job", "last_beat_at"))
+    hand(context).table(found, ("name", "state", "queues", "device", "job", "last_beat_at"))
 
 
 @app.command()

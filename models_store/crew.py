@@ -29,7 +29,7 @@ class Badge:
 
 
 def sign_in(db: Session, badge: Badge) -> None:
-    """A worker is warm and takes work from now on."""
+    """A worker has come in and warms up; it takes no work before it has measured something."""
     db.merge(
         Worker(
             name=badge.name,
@@ -38,11 +38,17 @@ def sign_in(db: Session, badge: Badge) -> None:
             host=badge.host,
             pid=badge.pid,
             software=badge.software,
+            rates={},
             started_at=now(),
             last_beat_at=now(),
             stopped_at=None,
         )
     )
+
+
+def tell(db: Session, name: str, rates: dict[str, Any]) -> None:
+    """What a worker has measured, never empty; the first time says that it takes work now."""
+    db.execute(update(Worker).where(Worker.name == name).values(rates=rates))
 
 
 def feel(db: Session, name: str) -> None:
@@ -67,7 +73,7 @@ def busy(db: Session) -> dict[str, UUID]:
 
 
 def present(db: Session, settings: Settings) -> int:
-    """How many workers have given a sign of life within a lease."""
+    """How many workers, warm or warming, have given a sign of life within a lease."""
     rows = db.scalars(
         select(Worker.name).where(
             Worker.stopped_at.is_(None), Worker.last_beat_at > now(-settings.lease)

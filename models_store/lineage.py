@@ -84,10 +84,11 @@ def remembered(db: Session, version: Version) -> list[UUID]:
 
 def training_rows(db: Session, root: Version, dataset_id: UUID) -> list[int]:
     """Positions that the imported or trained version `root` has seen, ascending."""
-    return list(db.scalars(_rows(db, root, dataset_id).order_by(Sample.position)))
+    return list(db.scalars(seen_rows(db, root, dataset_id).order_by(Sample.position)))
 
 
-def _rows(db: Session, root: Version, dataset_id: UUID) -> Select[int]:
+def seen_rows(db: Session, root: Version, dataset_id: UUID) -> Select[int]:
+    """The query for positions that the imported or trained version `root` has seen."""
     seen = trained_on(root, db.get_bind().dialect.name)
     rows = select(Sample.position).where(Sample.dataset_id == dataset_id, seen)
     if root.trained_on.get("except_requests"):

@@ -200,9 +200,14 @@ def open_method(db: Session, model: Model, request: ForgetRequest, traits: dict[
     """Put a request that names its method into the waiting job of that method and parameters."""
     assert request.method is not None
     digest = hashlib.sha256(rfc8785.dumps(request.params)).hexdigest()[:16]
-    queue = Queue.EXACT if traits.get("exact") else Queue.QUALITY
+    queue = queue_of(exact=bool(traits.get("exact")))
     task = {"method": request.method, "params": request.params}
     return _join(db, model, [request], f"method:{request.method}:{digest}", queue, task, None)
+
+
+def queue_of(*, exact: bool) -> Queue:
+    """Where a method waits that a request names."""
+    return Queue.EXACT if exact else Queue.QUALITY
 
 
 def _join(

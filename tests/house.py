@@ -96,7 +96,7 @@ class House:
         return room
 
     def open_worker(self, *, queues: str | None = None, warm: bool = True, **more: str) -> Room:
-        """Start a worker; wait until it has signed in, unless told otherwise."""
+        """Start a worker; wait until it is ready, unless told otherwise."""
         name = f"worker-{len(self.rooms)}"
         room = self._start(rooms.worker(queues, name), name, more)
         if warm:
@@ -104,8 +104,8 @@ class House:
         return room
 
     def workers(self) -> list[str]:
-        """Who has signed in."""
-        return [worker["name"] for worker in self.get("/workers")["items"]]
+        """Who is ready to work."""
+        return [one["name"] for one in self.get("/workers")["items"] if one["state"] == "ready"]
 
     def _start(self, command: list[str], name: str, more: dict[str, str]) -> Room:
         log = self.folder / f"{name}.log"

@@ -13,7 +13,7 @@ from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import auditing, checkpoints, training, weights
+from workers import auditing, checkpoints, gauge, training, weights
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
@@ -42,6 +42,7 @@ def check(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     pulse.enter(Phase.AUDITING)
     report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
     pulse.enter(Phase.PUBLISHING)
+    gauge.gauge(bench, subject)
     with bench.store.begin() as db:
         outcomes.publish_first(db, claim, version.number, scores, report)
 
@@ -77,6 +78,7 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     if left_out:
         trained_on["except_requests"] = [str(request) for request in left_out]
     pulse.enter(Phase.PUBLISHING)
+    gauge.gauge(bench, subject)
     with bench.store.begin() as db:
         outcomes.publish_trained(db, claim, asdict(recipe), trained_on, made)
 

@@ -54,6 +54,8 @@ class Bench:
     name: str
     device: torch.device
     precision: str = "bf16"
+    rates: dict[str, Any] = field(default_factory=dict)
+    """What has been measured here, as the worker's row has it."""
     _laid: dict[UUID, Laid] = field(default_factory=dict)
 
     def lay(self, dataset_id: UUID) -> Laid:
@@ -120,6 +122,11 @@ class Bench:
         self._laid.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def settle(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def peak_memory(self, resident: int) -> int:
         """Bytes: of the device where it has its own memory, else the resident peak as sampled."""

@@ -1,18 +1,19 @@
 """A forget job in a straight line: load, unlearn, audit, publish."""
 
 from copy import deepcopy
+from time import perf_counter
 
 import torch
 from torch import Tensor
 
-from models_store import outcomes, rungs
+from models_store import forecast, outcomes, rungs
 from models_store.claims import Claim
 from models_store.failpoints import failpoint
 from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Rung
 from models_store.tables import Blob
-from workers import auditing, checkpoints, methods, shelf, weights
+from workers import auditing, checkpoints, gauge, methods, shelf, weights
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
@@ -27,7 +28,10 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         rung = rungs.begin(db, claim)
     if rung is None:
         raise Stopped(Why.CANCELLED)
-    made = forget(bench, claim, rung, pulse)
+    gauge.gauge(bench, rung.subject)
+    with bench.store.begin() as db:
+        expected = forecast.note(db, claim, rung)
+    made = forget(bench, claim, rung, pulse, expected)
     pulse.enter(Phase.PUBLISHING)
     with bench.store.begin() as db:
         outcomes.publish_rung(db, claim, rung, made)
@@ -35,14 +39,15 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     failpoint("publish.after_commit")
 
 
-def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
+def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse, expected: float | None) -> Made:
     """Unlearn and judge the result; nothing but blobs is written."""
+    began = perf_counter()
     before = bench.loaded(rung.subject, rung.weights)
     method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
     given, identity = _given(bench, claim, rung)
     neighbours = method.neighbours(before, given)
     after = deepcopy(before)
-    pulse.enter(Phase.UNLEARNING)
+    pulse.enter(Phase.UNLEARNING, expected=expected)
     seconds = drive(method.unlearn(after, given), bench.store, claim, pulse, identity)
     pulse.enter(Phase.AUDITING)
     kept = bench.store.blobs.put(weights.dump(after))
@@ -82,7 +87,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         params=rung.params,
         provenance=dict(candidate.provenance),
         report=report,
-        facts=facts,
+        facts=facts | {"seconds": perf_counter() - began},
     )
 
 

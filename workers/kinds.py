@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+
+RECALIBRATION = 5000
+"""Images on which BatchNorm statistics are estimated anew."""
 
 State = dict[str, Tensor | int | float]
 """What a run needs to go on after a crash: tensors and numbers, nothing else."""
@@ -124,6 +127,22 @@ class Recipe:
     """`none` or `crop_flip` (pad 4, random crop, horizontal flip)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a method costs, in images, as arithmetic that is worked out where there is no torch.
+
+    It may name the method's fields that are numbers, `forget` and `retain` (the sizes of the sets),
+    and the recipe's fields with `recipe_` in front, under + - * /, `min`, `max` and `ceil`.
+    """
+
+    trained: str = "0"
+    """Images that go forward and backward."""
+    forwards: str = "0"
+    """Images that only go forward; the gradient of an image counts as two."""
+    batch: str = "128"
+    """Images at once."""
+
+
 class Method(ABC):
     """A way to forget. Subclasses are frozen dataclasses whose fields are hyper-parameters.
 
@@ -141,6 +160,28 @@ class Method(ABC):
     """Of `retain`, `recipe`, `updates`: what must be at hand, or the request is refused."""
     exact: ClassVar[bool] = False
     """True only where the result never saw the forget set."""
+
+    @classmethod
+    def cost(cls) -> Cost:
+        """What a run costs, by the fields that methods share; one that does more says so itself.
+
+        `epochs` (at least `steps` updates) over the retain set where it is needed, else over the
+        forget set, with `retain_share` retain images beside it, by which BatchNorm is settled.
+        """
+        known = {each.name for each in fields(cls)}  # type: ignore[arg-type] # all are dataclasses
+        if "recipe" in cls.needs:
+            return Cost(trained="recipe_epochs * retain", batch="recipe_batch_size")
+        main = "retain" if "retain" in cls.needs else "forget"
+        batch = "batch_size" if "batch_size" in known else Cost().batch
+        passes = "epochs" if "epochs" in known else "1"
+        if "steps" in known:
+            passes = f"max({passes}, ceil(steps / max(1, ceil({main} / {batch}))))"
+        share = "retain_share * min(1, retain)" if "retain_share" in known else "0"
+        return Cost(
+            trained=f"{passes} * ({main} + {share} * max({main}, {batch}))",
+            forwards=f"min(1, {share}) * min(retain, {RECALIBRATION})",
+            batch=f"{batch} * (1 + {share})",
+        )
 
     @abstractmethod
     def unlearn(self, model: nn.Module, given: Given) -> Steps:

@@ -62,7 +62,8 @@ def _watch(settings: Settings, name: str, queues: Sequence[Queue]) -> None:
         sleep(settings.beat_every.total_seconds())
         try:
             with store.read() as db:
-                deaf = desk.passed_over(db, name, queues)
+                warm = Path(os.environ[READY]).exists()
+                deaf = warm and desk.passed_over(db, name, queues)
         except Unavailable:
             deaf = False
         deaf_since = (deaf_since or monotonic()) if deaf else None
@@ -87,7 +88,7 @@ class WaitUntilWarm(bootsteps.StartStopStep):
 
 @signals.worker_process_init.connect
 def warm_up(**_: object) -> None:
-    """In the child: import the workshop, touch the device, sign in."""
+    """In the child: import the workshop, sign in, get everything ready."""
     signal.signal(signal.SIGTERM, _give_back)
     workshop = importlib.import_module("workers.tasks")
     settings = Settings()

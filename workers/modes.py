@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from workers.kinds import Samples
+from workers.kinds import RECALIBRATION, Samples
 
 BatchNorm = Literal["retain", "frozen", "train", "recalibrate"]
 """By what BatchNorm normalises a batch while a method learns, and what it keeps.
@@ -22,9 +22,6 @@ estimate. A batch without retain images is normalised as if `frozen`.
 `train`: by the whole batch, which moves the statistics. `recalibrate`: likewise, and estimated anew
 on retain images at the end.
 """
-
-RECALIBRATION = 5000
-"""Images on which statistics are estimated anew."""
 
 
 # ---- precision and modes -----------------------------------------------------------------------

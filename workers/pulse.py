@@ -73,12 +73,14 @@ class Pulse:
         assert self._thread is not None
         self._thread.join()
 
-    def enter(self, phase: Phase, total: int = 0) -> None:
+    def enter(self, phase: Phase, total: int = 0, expected: float | None = None) -> None:
         """A new phase begins, and whoever looks learns it at once.
 
+        `expected`: seconds that it should take, for as long as its own pace is not known.
         Raises `Stopped` if the work is no longer wanted.
         """
-        self.phase, self.progress, self._began = phase, {"done": 0, "total": total}, monotonic()
+        self.phase, self._began = phase, monotonic()
+        self.progress = {"done": 0, "total": total, "eta_seconds": expected}
         self._wake.set()
         self.feel()
 

@@ -1,34 +1,39 @@
-"""Before a worker takes work: imports, the device, one dummy step, and what it can do, in SQL."""
+"""Before a worker takes work: imports, the device, data, a few steps of each net, and what it can do."""
 
 import inspect
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from time import sleep
 
 import torch
 from torch import nn
 
-from models_store import crew, offers
+from models_store import crew, offers, registry, rungs
 from models_store.crew import Badge
 from models_store.errors import Unavailable
 from models_store.life import Queue
 from models_store.offers import Ability
+from models_store.rungs import Subject
 from models_store.store import Store
-from workers import audits, methods, shelf
+from workers import audits, gauge, methods, shelf
 from workers.bench import Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
-from workers.pulse import keep_signing
+from workers.pulse import STOPPING, keep_signing
 
 log = logging.getLogger("lethe.worker")
 
+MODELS = 50
+"""So many of the newest models are prepared; the nets and data that they share, once."""
+
 
 def ready(store: Store, name: str, queues: Sequence[Queue]) -> Bench:
-    """A bench that has done its first step, in a process that has signed in."""
+    """A bench that has everything at hand, in a process that is signed in and said to be ready."""
     bench = Bench(store=store, name=name, device=pick_device())
-    _one_step(bench.device)
     badge = Badge(
         name=name,
         queues=[queue.value for queue in queues],
@@ -37,24 +42,55 @@ def ready(store: Store, name: str, queues: Sequence[Queue]) -> Bench:
         pid=os.getpid(),
         software=software(),
     )
-    _sign_in(store, badge)
+
+    def come_in() -> None:
+        with store.begin() as db:
+            crew.sign_in(db, badge)
+
+    def open_up() -> None:
+        with store.begin() as db:
+            offers.advertise(db, can)
+            crew.tell(db, name, bench.rates)
+
+    _once_there(come_in)
     keep_signing(store, name)
+    can = abilities()
+    _one_step(bench.device)
+    gauge.begin(bench)
+    for subject in _subjects(store):
+        _prepare(bench, subject)
+    _once_there(open_up)
     return bench
 
 
-def _sign_in(store: Store, badge: Badge) -> None:
+def _once_there(act: Callable[[], None]) -> None:
     """Once the database answers: a child that is replaced while it is away waits for it."""
-    can = abilities()
     while True:
         try:
-            with store.begin() as db:
-                offers.advertise(db, can)
-                crew.sign_in(db, badge)
+            act()
         except Unavailable as away:
             log.warning("%s", away)
             sleep(1.0)
         else:
             return
+
+
+def _subjects(store: Store) -> list[Subject]:
+    """The newest models; none while the database is away."""
+    with suppress(Unavailable), store.read() as db:
+        return [rungs.subject(db, model) for model in registry.page(db, None, MODELS)]
+    return []
+
+
+def _prepare(bench: Bench, subject: Subject) -> None:
+    """Lay out a model's dataset and try its net; a model that cannot be is told by its jobs."""
+    if STOPPING.is_set():
+        return
+    try:
+        bench.lay(subject.dataset_id)
+        gauge.measure(bench, subject)
+    except Exception:
+        log.exception("%s is not prepared: its first job will take longer, or fail", subject.name)
 
 
 def abilities() -> list[Ability]:
@@ -65,6 +101,7 @@ def abilities() -> list[Ability]:
             "designed_for": sorted(kind.designed_for),
             "needs": sorted(kind.needs),
             "exact": kind.exact,
+            "cost": asdict(kind.cost()),
         }
         found.append(_ability("method", name, kind, traits))
     found += [Ability("net", net.name, net.about, net.schema, {}) for net in shelf.architectures()]

@@ -11,6 +11,7 @@ from app.auth import Owner
 from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, MalformedKey, refusals
+from app.routes.plans import PlanOut
 from app.routes.shapes import POLL_SECONDS, RequestOut
 from app.wire import (
     IdempotencyKey,
@@ -18,7 +19,6 @@ from app.wire import (
     In,
     Json,
     Name,
-    Out,
     Page,
     PageSize,
     PageToken,
@@ -28,7 +28,7 @@ from app.wire import (
     canonical,
     tagged,
 )
-from models_store import figures, registry, requests, targets, versions, views
+from models_store import plans, registry, requests, views
 from models_store.errors import (
     InvalidParams,
     KeyReused,
@@ -94,21 +94,6 @@ class AskIn(In):
         return self
 
 
-class PlanOut(Out):
-    """What would happen; nothing was written."""
-
-    model: UUID
-    target_count: int
-    """Samples that the target names."""
-    to_do: int
-    """Of them, trained on and not yet forgotten by the served version."""
-    already_forgotten: dict[str, Any]
-    lane: Lane | None
-    method: str | None
-    jobs_ahead: int
-    """Jobs in front of it in its queue."""
-
-
 @router.post(
     "",
     status_code=202,
@@ -136,7 +121,7 @@ def ask_to_forget(
     ask = _understood(body, owner, None if dry_run else key, store.settings)
     if dry_run:
         with store.begin() as db:
-            plan = _plan(db, requests.submit(db, ask).request)
+            plan = PlanOut.of(plans.of(db, requests.submit(db, ask).request, store.settings))
             db.rollback()
         return Response(plan.model_dump_json(), media_type="application/json")
     with store.begin() as db:
@@ -180,21 +165,6 @@ def _understood(body: AskIn, owner: str, key: str | None, settings: Settings) ->
         params=body.params,
         regime=body.regime,
         note=body.note,
-    )
-
-
-def _plan(db: Any, request: ForgetRequest) -> PlanOut:
-    served = versions.served(db, request.model_id)
-    assert served is not None, "nothing is accepted for a model that serves no version"
-    (view,) = views.of_requests(db, [request])
-    return PlanOut(
-        model=request.model_id,
-        target_count=request.target_count,
-        to_do=targets.survey(db, request, served).to_do,
-        already_forgotten=request.already_forgotten,
-        lane=request.lane,
-        method=request.method,
-        jobs_ahead=figures.ahead(db, view.job) if view.job else 0,
     )
 
 

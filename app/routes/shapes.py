@@ -152,6 +152,9 @@ class JobOut(Out):
     """Attempts that failed or were lost."""
     worker: str | None
     cancel_requested_at: datetime | None
+    prediction: dict[str, Any] | None
+    """What a forget job was expected to take when it began: `seconds`, `unlearning_seconds`,
+    `peak_memory_bytes`; `result` has what it took."""
     result: dict[str, Any] | None
     failure: Failure | None
     due_at: datetime | None

@@ -1,7 +1,7 @@
 """`/methods`, `/audits`, `/nets`, `/workers`, `/doctor`, `/stats`: what the workshop can do, and how it is."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -23,7 +23,7 @@ class OfferOut(Out):
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     """JSON Schema of its parameters."""
     traits: dict[str, Any]
-    """Of a method: `designed_for` (class, samples), `needs`, `exact`."""
+    """Of a method: `designed_for` (class, samples), `needs`, `exact`, and its `cost` in images."""
     offered_at: datetime
 
 
@@ -44,6 +44,10 @@ class WorkerOut(Out):
     software: dict[str, Any]
     job: UUID | None = None
     """What it is at, if anything."""
+    state: Literal["warming", "ready"]
+    """`ready`: imports, device, datasets and nets are warm, and it takes work."""
+    rates: dict[str, Any]
+    """What it has measured: `nets` by architecture and shape, with operations and pace."""
     started_at: datetime
     last_beat_at: datetime
 
@@ -79,6 +83,8 @@ class Stats(Out):
     unrung: int
     """Queued jobs that no worker was told about; without a broker, workers look for themselves."""
     workers: int
+    prediction_error: float | None
+    """By how much of the true seconds the forecasts of recent jobs were off, in the median."""
 
 
 @router.get("/methods", response_model=Offers)

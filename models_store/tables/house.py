@@ -77,10 +77,15 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(String(200))
     pid: Mapped[int]
     software: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    rates: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    rates: Mapped[dict[str, Any]] = mapped_column(default=dict)  # empty until it is warm
     started_at: Mapped[Stamp]
     last_beat_at: Mapped[Stamp]
     stopped_at: Mapped[datetime | None]
+
+    @property
+    def state(self) -> str:
+        """`warming` until it has measured something, then `ready`."""
+        return "ready" if self.rates else "warming"
 
 
 class Lock(Base):

@@ -1,6 +1,6 @@
 """Boundary Shrink: every forgotten image learns the label of its nearest other class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from workers.boundary import Boundary
-from workers.kinds import Given, Samples, Steps
+from workers.kinds import Cost, Given, Samples, Steps
 from workers.modes import autocast, dtype_of, frozen, full
 
 SEARCHED = 256
@@ -35,6 +35,12 @@ class BoundaryShrink(Boundary):
     """How far the search moves each pixel, of the range [0, 1]."""
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""
+
+    @classmethod
+    def cost(cls) -> Cost:
+        """The search takes a gradient of each image, and one look at where it leads."""
+        pushed = super(BoundaryShrink, cls).cost()
+        return replace(pushed, forwards=f"{pushed.forwards} + 3 * forget")
 
     def neighbours(self, model: nn.Module, given: Given) -> Tensor:
         """(n,) int64: the label that each forgotten image is pushed towards, by the base model."""

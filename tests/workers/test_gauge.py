@@ -1,0 +1,103 @@
+"""What nets and methods cost: operations as counted by others, and images as they are seen to go by."""
+
+from dataclasses import asdict, fields
+from typing import Any
+from uuid import UUID
+
+import pytest
+import torch
+from given import again, net, world
+from torch import nn
+
+from models_store import costs
+from models_store.costs import Gauge, Sizes
+from models_store.policy import Policy
+from models_store.rungs import Subject
+from workers import gauge, methods, shelf
+from workers.kinds import Given, Method
+
+SHELF = shelf.on(methods, Method)
+
+
+def subject(architecture: str, **parameters: float) -> Subject:
+    return Subject(
+        model_id=UUID(int=1),
+        name="m",
+        architecture=architecture,
+        parameters=parameters,
+        mean=[0.5] * 3,
+        std=[0.5] * 3,
+        dataset_id=UUID(int=2),
+        dataset_name="d",
+        fingerprint="f",
+        class_names=[str(i) for i in range(10)],
+        shape=[32, 32, 3],
+        policy=Policy(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "forward", "training_over_forward", "parameters", "activations"),
+    [
+        (subject("all_cnn", width=0.5), 86_852_544, 2.985, 406_810, 190_464 + 10),
+        (subject("all_cnn"), 344_754_048, 2.992, 1_620_010, 380_928 + 10),
+        (subject("resnet18_cifar"), 555_422_720, 2.997, 11_173_962, 614_400 + 10),
+    ],
+    ids=["half", "full", "resnet"],
+)
+def test_operations_are_those_that_were_counted_by_hand(
+    model: Subject,
+    forward: int,
+    training_over_forward: float,
+    parameters: int,
+    activations: int,
+) -> None:
+    found = gauge.count(model)
+
+    assert found["forward_macs"] == forward
+    assert found["training_macs"] / forward == pytest.approx(training_over_forward, abs=0.0006)
+    assert (found["parameters"], found["activations"]) == (parameters, activations)
+
+
+def test_counting_leaves_chance_alone() -> None:
+    before = torch.get_rng_state()
+
+    gauge.count(subject("all_cnn", width=0.5))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", SHELF)
+@pytest.mark.parametrize("size", [{}, {"forget": 5}], ids=["class", "few"])
+def test_a_method_costs_about_what_it_says(name: str, size: dict[str, Any]) -> None:
+    """In passes forward; a backward pass counts as two, a gradient of images as one."""
+    kind, given, model = SHELF[name], again(world(**size)), net()
+    params = dict.fromkeys({"epochs", "steps"} & {each.name for each in fields(kind)}, 3)
+    seen = watched(model)
+
+    for _ in shelf.make(kind, params).unlearn(model, given):
+        pass
+
+    assert said(kind, params, given) == pytest.approx(sum(seen), rel=0.35)
+
+
+def watched(model: nn.Module) -> list[float]:
+    """Fills with the cost of every batch that goes through the net, in passes forward."""
+    seen: list[float] = []
+
+    def note(part: nn.Module, given: tuple[torch.Tensor, ...], logits: torch.Tensor) -> None:
+        learns = any(weight.requires_grad for weight in part.parameters())
+        backward = (2 if learns else 1) if logits.requires_grad else 0
+        seen.append(len(logits) * (1 + backward))
+
+    model.register_forward_hook(note)
+    return seen
+
+
+def said(kind: type[Method], params: dict[str, Any], given: Given) -> float:
+    one = Gauge(forward_macs=10**9, training_macs=3 * 10**9, parameters=0, activations=0,
+                forward_rate=1.0, training_rate=1.0)  # fmt: skip
+    sizes = Sizes(forget=len(given.forget), retain=len(given.retain), unseen=0, scored=True)
+    known = costs.numbers(costs.defaults(shelf.schema(kind)) | params)
+    known |= costs.numbers(asdict(given.recipe), "recipe_") if given.recipe else {}
+    return costs.work(asdict(kind.cost()), gauge.AUDIT, known, sizes, one).unlearning
