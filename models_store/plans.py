@@ -131,7 +131,10 @@ class Ladder:
         """The members, and what the served version has forgotten but the base has not."""
         own = {request.id for request in self.members}
         carried = lineage.covered(db, self.served) - lineage.covered(db, base) - own
-        return self.members + [db.get_one(ForgetRequest, each) for each in sorted(carried)]
+        return [
+            *self.members,
+            *db.scalars(select(ForgetRequest).where(ForgetRequest.id.in_(carried))),
+        ]
 
     def _sizes(
         self, db: Session, root: Version, union: list[ForgetRequest], *, scored: bool

@@ -1,6 +1,6 @@
 """A small world for tests of the store: four classes of ten samples, one model, one version."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -68,10 +68,11 @@ class World:
         assert rung is not None
         return claim, rung
 
-    def publish(self, claim: Claim, rung: Rung, verdict: str = "pass") -> Version:
-        """Publish what a job might have made."""
+    def publish(self, claim: Claim, rung: Rung, verdict: str = "pass", **facts: float) -> Version:
+        """Publish what a job might have made, and measured."""
+        made = replace(self.made(rung.number, verdict), facts=facts)
         with self.store.begin() as db:
-            return outcomes.publish_rung(db, claim, rung, self.made(rung.number, verdict))
+            return outcomes.publish_rung(db, claim, rung, made)
 
     def serve_request(self, request: ForgetRequest, verdict: str = "pass") -> Version:
         """Carry out the request's job with the given verdict."""

@@ -1,0 +1,44 @@
+"""A request that names ten thousand samples: as many statements as one that names ten."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import event
+from world import World, samples
+
+from models_store import datasets
+from models_store.datasets import SampleRow
+from models_store.store import Store
+from models_store.tables import Blob
+
+MANY = 10_000
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile."""
+    seen: list[str] = []
+
+    def note(*arguments: object) -> None:
+        seen.append(str(arguments[2]))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(store.engine, "before_cursor_execute", note)
+
+
+def test_ten_thousand_samples_are_written_down_by_one_statement(world: World) -> None:
+    names = [f"more/{number:05d}" for number in range(MANY + 10)]
+    rows = [SampleRow(name, 40 + i, 0, "train", None) for i, name in enumerate(names)]
+    with world.store.begin() as db:
+        shard = Blob(digest="b" * 64, size=1, media_type="shard")
+        datasets.add_shard(db, world.dataset_id, 1, shard, rows)
+
+    with statements(world.store) as few:
+        world.ask(samples(*names[MANY:]))
+    with statements(world.store) as many:
+        request = world.ask(samples(*names[:MANY]))
+
+    assert request.target_count == MANY
+    assert len([each for each in many if "INTO request_samples" in each]) == 1
+    assert len(many) <= len(few)  # the job is there already
