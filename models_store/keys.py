@@ -24,6 +24,13 @@ def hash_key(db: Session) -> bytes:
     settings: Settings = db.info["settings"]
     if settings.hash_key is not None:
         return settings.hash_key.get_secret_value().encode()
+    if NAME not in db.info:  # ten thousand identifiers in a row ask for it once
+        db.info[NAME] = _kept_key(db)
+    key: bytes = db.info[NAME]
+    return key
+
+
+def _kept_key(db: Session) -> bytes:
     kept = db.get(Secret, NAME)
     if kept is None:
         try:
