@@ -43,23 +43,20 @@ def price(
 ) -> Price:
     """Fixed costs plus rate times work, each the median of recent jobs, newest first.
 
-    The rate is that of the same method on the same net, else of any method on it, else the one
-    that the worker measured when it warmed up; the fixed part is what jobs on this net took beside
-    their operations.
+    Jobs of the same method on the same net decide, else those of any method on it, else what the
+    worker measured when it warmed up. The fixed part is what they took beside their operations.
     """
-    like = [each for each in past if each.net == net]
-    same = [each for each in like if each.method == method and each.unlearning]
-    rates = [each.unlearning_seconds / each.unlearning for each in same or like if each.unlearning]
-    unlearning = work.unlearning_seconds
-    if rates:
-        unlearning = work.unlearning * median(rates[:WINDOW])
+    on_net = [each for each in past if each.net == net]
+    like = [each for each in on_net if each.method == method] or on_net
+    rates = [each.unlearning_seconds / each.unlearning for each in like if each.unlearning]
     rest = [
         each.seconds - each.unlearning_seconds - each.auditing * gauge.forward_rate for each in like
     ]
-    bytes_beside = [each.peak_memory_bytes - each.memory_bytes for each in like]
-    beside = median(rest[:WINDOW] or [FIRST_SECONDS])
+    held = [each.peak_memory_bytes - each.memory_bytes for each in like]
+    unlearning = work.unlearning * median(rates[:WINDOW]) if rates else work.unlearning_seconds
+    beside = work.auditing * gauge.forward_rate + median(rest[:WINDOW] or [FIRST_SECONDS])
     return Price(
-        seconds=round(unlearning + max(0.0, work.auditing * gauge.forward_rate + beside), 3),
+        seconds=round(unlearning + max(0.0, beside), 3),
         unlearning_seconds=round(unlearning, 3),
-        peak_memory_bytes=round(work.memory_bytes + median(bytes_beside[:WINDOW] or [idle_bytes])),
+        peak_memory_bytes=round(work.memory_bytes + median(held[:WINDOW] or [idle_bytes])),
     )

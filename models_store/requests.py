@@ -21,7 +21,7 @@ from models_store.errors import (
 from models_store.failpoints import failpoint
 from models_store.life import REQUEST_NEXT, Lane, Regime, RequestStatus, before
 from models_store.tables import ForgetRequest, Model, Version
-from models_store.targets import Target
+from models_store.targets import Named, Target
 
 DUE: dict[Regime, relativedelta | None] = {
     Regime.GDPR: relativedelta(months=1),  # Art. 12(3)
@@ -84,7 +84,7 @@ def submit(db: Session, ask: Ask) -> Submitted:
     if registry.policy_of(model).require_approval:
         move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner)
     else:
-        enqueue(db, request, model, ask.owner)
+        _queue(db, request, model, served, named, ask.owner)
     failpoint("submit.before_commit")
     return Submitted(request, replayed=False)
 
@@ -156,9 +156,14 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
 
 
 def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
-    """Queue an accepted, approved or failed request, or see that there is nothing to do."""
+    """Queue an approved or failed request, or see that there is nothing to do."""
     served = _served(db, model)
-    named = targets.survey(db, request, served)
+    _queue(db, request, model, served, targets.survey(db, request, served), actor)
+
+
+def _queue(
+    db: Session, request: ForgetRequest, model: Model, served: Version, named: Named, actor: str
+) -> None:
     targets.mark(db, request)
     if named.to_do == 0:
         request.version = served.number

@@ -114,9 +114,9 @@ def survey(db: Session, request: ForgetRequest, served: Version) -> Named:
     rows = select(RequestSample).join(Sample, sample).where(_mine(request))
     trained = lineage.trained_on(root, db.get_bind().dialect.name)
     earlier = _earlier(request)
-    count = db.scalar(_count(select(RequestSample).where(_mine(request)))) or 0
     done = _named_by(earlier.where(ForgetRequest.status == RequestStatus.SUCCEEDED))
-    to_do = db.scalar(_count(rows.where(trained, ~done))) or 0
+    counts = (func.count(), func.count().filter(trained & ~done))
+    count, to_do = db.execute(rows.with_only_columns(*counts)).one()
     again = rows.where(_named_by(earlier)).with_only_columns(Sample.sample_id)
     ids = list(db.scalars(again.order_by(Sample.position).limit(SHOWN)))
     already: dict[str, Any] = {"count": 0}
