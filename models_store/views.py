@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from models_store import audits, events, versions
 from models_store.errors import NotFinished, NotFound
@@ -33,6 +33,21 @@ class JobView:
     job: Job
     model_name: str | None
     request_count: int
+
+
+def request(db: Session, owner: str, request_id: UUID) -> RequestView:
+    """One request of this owner, in one query: it is polled. Raises `NotFound`."""
+    query = (
+        select(ForgetRequest, Model.name, Job)
+        .join(Model, Model.id == ForgetRequest.model_id)
+        .outerjoin(Job, Job.id == ForgetRequest.job_id)
+        .where(ForgetRequest.id == request_id, ForgetRequest.owner == owner)
+        .options(load_only(Job.phase))
+    )
+    row = db.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no forget request {request_id}.")
+    return RequestView(*row)
 
 
 def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:

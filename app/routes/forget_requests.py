@@ -204,6 +204,6 @@ def show_forget_request(
     request_id: UUID, request: Request, store: TheStore, owner: Owner
 ) -> Response:
     """How a request stands. Poll it with `If-None-Match`; `Retry-After` says how often."""
-    with store.read() as db:
-        out = _out(db, requests.get(db, owner, request_id))
+    with store.glance() as db:
+        out = RequestOut.of(views.request(db, owner, request_id))
     return tagged(request, out, retry_after=POLL_SECONDS.get(out.status))
