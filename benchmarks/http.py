@@ -5,7 +5,6 @@ nothing else is measured. Writes `results/http.json`.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,10 +15,9 @@ from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the tests' houses and services
 
-import httpx
 import world
 from forms import form, safetensors
-from house import KEY, wait
+from house import KEY
 from pydantic import SecretStr
 from scene import Scene, settings_of, staged
 from services import Postgres, Redis, free_port
@@ -44,7 +42,6 @@ BARS = {"post": 100.0, "status": 30.0, "not_modified": 15.0, "list": 60.0}
 RATES = {"post": 100, "status": 100, "not_modified": 100, "list": 20}
 """Calls a second."""
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-BARE = "import fastapi\napp = fastapi.FastAPI()\napp.get('/')(lambda: {'status': 'ready'})\n"
 
 
 class Door:
@@ -100,7 +97,7 @@ class Door:
 
     def throughput(self) -> Iterator[dict[str, Any]]:
         """Answers a second over one process, beside those of a FastAPI that does nothing."""
-        with bare() as url:
+        with load.bare(free_port()) as url:
             nothing = load.flat_out(url, {}, self.seconds)
         if nothing is None:
             return
@@ -150,6 +147,7 @@ def furnish(store: Store) -> UUID:
             shard = Blob(digest=f"{first:064d}", size=1, media_type="shard")
             part = rows[first : first + CHUNK]
             datasets.add_shard(db, small.dataset_id, first // CHUNK + 1, shard, part)
+        datasets.look_over(db)
         models = [
             registry.register(db, world.new_model(f"model-{n}"), "me").id for n in range(MODELS)
         ]
@@ -179,31 +177,6 @@ def stored(request_id: UUID, model_id: UUID) -> dict[str, Any]:
 
 
 OWNER = Keys.of([SecretStr(KEY)]).owner(KEY)
-
-
-@contextmanager
-def bare() -> Iterator[str]:
-    """A FastAPI application that does nothing, served in the same way."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="lethe-bare-") as folder:
-        (Path(folder) / "bare.py").write_text(BARE)
-        where = ["--app-dir", folder, "--port", str(port), "--no-access-log"]
-        command = [sys.executable, "-m", "uvicorn", "bare:app", *where]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        url = f"http://127.0.0.1:{port}/"
-        try:
-            wait(lambda: _answers(url), 30, lambda: "the bare application does not answer")
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager

@@ -4,13 +4,18 @@ import asyncio
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+BARE = "import fastapi\napp = fastapi.FastAPI()\napp.get('/')(lambda: {'status': 'ready'})\n"
 CONNECTIONS = 64
 CONCURRENT = 16
 """Connections of a caller who asks as fast as answers come."""
@@ -109,3 +114,28 @@ def flat_out(url: str, headers: dict[str, str], seconds: float) -> float | None:
     if found is None or "Non-2xx" in said:
         raise RuntimeError(f"wrk did not get what it asked for:\n{said}")
     return float(found[1])
+
+
+@contextmanager
+def bare(port: int) -> Iterator[str]:
+    """A FastAPI application that does nothing, served in the same way."""
+    with tempfile.TemporaryDirectory(prefix="lethe-bare-") as folder:
+        (Path(folder) / "bare.py").write_text(BARE)
+        where = ["--app-dir", folder, "--port", str(port), "--no-access-log"]
+        command = [sys.executable, "-m", "uvicorn", "bare:app", *where]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}/"
+        try:
+            while not _answers(url):
+                time.sleep(0.05)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

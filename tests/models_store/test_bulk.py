@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from sqlalchemy import event
-from world import World, samples
+from sqlalchemy import event, text
+from world import World, furnish, rows, samples
 
 from models_store import datasets
 from models_store.datasets import SampleRow
+from models_store.settings import Settings
 from models_store.store import Store
 from models_store.tables import Blob
 
@@ -29,10 +31,10 @@ def statements(store: Store) -> Iterator[list[str]]:
 
 def test_ten_thousand_samples_are_written_down_by_one_statement(world: World) -> None:
     names = [f"more/{number:05d}" for number in range(MANY + 10)]
-    rows = [SampleRow(name, 40 + i, 0, "train", None) for i, name in enumerate(names)]
+    more = [SampleRow(name, 40 + i, 0, "train", None) for i, name in enumerate(names)]
     with world.store.begin() as db:
         shard = Blob(digest="b" * 64, size=1, media_type="shard")
-        datasets.add_shard(db, world.dataset_id, 1, shard, rows)
+        datasets.add_shard(db, world.dataset_id, 1, shard, more)
 
     with statements(world.store) as few:
         world.ask(samples(*names[MANY:]))
@@ -42,3 +44,15 @@ def test_ten_thousand_samples_are_written_down_by_one_statement(world: World) ->
     assert request.target_count == MANY
     assert len([each for each in many if "INTO request_samples" in each]) == 1
     assert len(many) <= len(few)  # the job is there already
+
+
+def test_postgresql_knows_how_large_a_dataset_is_once_it_is_imported(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    store = Store.open(Settings(home=tmp_path, database_url=postgres_url, blobs=tmp_path / "blobs"))
+    furnish(store)
+
+    with store.read() as db:
+        known = text("SELECT reltuples FROM pg_class WHERE relname = 'samples'")
+        assert db.scalar(known) == len(rows())
+    store.close()
