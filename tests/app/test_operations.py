@@ -97,6 +97,28 @@ def test_workers_are_shown_until_they_sign_out(door: TestClient, store: Store) -
     assert door.get("/workers").json() == {"items": []}
 
 
+def test_a_worker_is_warming_until_it_has_measured_something(
+    door: TestClient, store: Store
+) -> None:
+    badge = Badge("w-1", ["fast"], "cpu", "here", 7, {})
+    rates = {"idle_bytes": 1, "audit": "unseen", "nets": {}}
+
+    def state() -> str:
+        return str(door.get("/workers").json()["items"][0]["state"])
+
+    with store.begin() as db:
+        crew.sign_in(db, badge)
+    before = state()
+    with store.begin() as db:
+        crew.tell(db, "w-1", rates)
+    warm, shown = state(), door.get("/workers").json()["items"][0]["rates"]
+    with store.begin() as db:
+        crew.sign_in(db, badge)  # its process was replaced
+
+    assert (before, warm, state()) == ("warming", "ready", "warming")
+    assert shown == rates
+
+
 def test_the_figures_count_what_is_open(door: TestClient, world: World) -> None:
     door.post("/forget-requests", json=DEER)
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import time
+from statistics import median
 from typing import Any
 
+import pytest
 from house import KEY, House
 from safetensors.numpy import load
 
@@ -48,6 +50,36 @@ def test_an_explicit_method_runs_alone_with_its_parameters(house: House) -> None
 
     assert done["status"] == "succeeded", done
     assert house.get(f"/models/digits/versions/{done['version']}")["method"] == "retrain"
+
+
+def test_what_a_job_takes_is_foretold_and_learned_from(house: House) -> None:
+    how = {"model": "digits", "method": "l1_sparse", "params": {"epochs": 2}}
+    target = {"kind": "samples", "sample_ids": ["digit-0401", "digit-0402"]}
+
+    (plan,) = house.post("/forget-requests?dry_run=true", 200, json=how | {"target": target})[
+        "rungs"
+    ]
+    before = l1_sparse_jobs(house)
+    job = house.finished_job(house.ask(target, **how)["job"])
+
+    assert plan["prediction"]["seconds"] > plan["prediction"]["unlearning_seconds"] > 0
+    assert job["result"]["seconds"] > job["result"]["rte_seconds"] > 0
+    rates = [each["result"]["rte_seconds"] / counted(each) for each in before]
+    foretold = job["prediction"]["unlearning_seconds"] / counted(job)
+    assert not rates or foretold == pytest.approx(median(rates[:9]), rel=0.05)
+    assert job["id"] in [each["id"] for each in l1_sparse_jobs(house)]
+    assert house.get("/stats")["prediction_error"] is not None
+
+
+def l1_sparse_jobs(house: House) -> list[Any]:
+    """Those that ended at their first attempt, newest first."""
+    jobs = house.get("/jobs", kind="forget", status="succeeded", page_size=200)["items"]
+    return [job for job in jobs if job["method"] == "l1_sparse" and job["attempt"] == 1]
+
+
+def counted(job: Any) -> float:
+    """The work of a job's method, in 10^9 multiply-accumulates."""
+    return float(job["prediction"]["work"]["unlearning"])
 
 
 def test_parameters_that_do_not_fit_are_refused_with_their_place(house: House) -> None:

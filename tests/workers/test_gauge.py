@@ -8,12 +8,17 @@ import pytest
 import torch
 from given import again, net, world
 from torch import nn
+from world import furnish
 
-from models_store import costs
+from models_store import costs, crew, forecast
 from models_store.costs import Gauge, Sizes
+from models_store.crew import Badge
 from models_store.policy import Policy
 from models_store.rungs import Subject
-from workers import gauge, methods, shelf
+from models_store.store import Store
+from models_store.tables import Worker
+from workers import gauge, methods, shelf, warmup
+from workers.bench import Bench
 from workers.kinds import Given, Method
 
 SHELF = shelf.on(methods, Method)
@@ -101,3 +106,42 @@ def said(kind: type[Method], params: dict[str, Any], given: Given) -> float:
     known = costs.numbers(costs.defaults(shelf.schema(kind)) | params)
     known |= costs.numbers(asdict(given.recipe), "recipe_") if given.recipe else {}
     return costs.work(asdict(kind.cost()), gauge.AUDIT, known, sizes, one).unlearning
+
+
+# ---- on the bench --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench(store: Store) -> Bench:
+    badge = Badge("here", ["fast"], "cpu", "host", 1, {})
+    with store.begin() as db:
+        crew.sign_in(db, badge)
+    return Bench(store=store, name="here", device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_net_is_measured_once_and_the_row_says_how_fast_it_is(bench: Bench) -> None:
+    small = subject("small_cnn", filters=2)
+
+    gauge.gauge(bench, small)
+    with bench.store.read() as db:
+        found = db.get_one(Worker, "here").rates
+    again = gauge.measure(bench, small)
+
+    (measured,) = found["nets"].values()
+    assert found["nets"].keys() == {forecast.net_of(small)}
+    assert min(Gauge(**measured).training_rate, Gauge(**measured).forward_rate) > 0
+    assert found["idle_bytes"] > 10**7
+    assert not again
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_model_that_cannot_be_prepared_keeps_no_worker_from_its_work(bench: Bench) -> None:
+    world = furnish(bench.store)  # its pixels are nowhere
+    gauge.begin(bench)
+
+    (found,) = warmup._subjects(bench.store)
+    warmup._prepare(bench, found)
+
+    assert found.model_id == world.model_id
+    assert bench.rates["nets"] == {}
