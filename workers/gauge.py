@@ -1,5 +1,6 @@
 """What a net costs on this device: its operations, counted, and its pace, taken in a few steps."""
 
+import logging
 from dataclasses import asdict
 from statistics import median
 from time import perf_counter
@@ -15,6 +16,8 @@ from workers import scoring, shelf, training
 from workers.bench import Bench
 from workers.data.pixels import Resident
 from workers.kinds import Recipe, Samples
+
+log = logging.getLogger("lethe.worker")
 
 AUDITED = f"forget + min(retain, {scoring.SAMPLED}) + unseen"
 AUDIT = (
@@ -46,8 +49,16 @@ def measure(bench: Bench, subject: Subject) -> bool:
 
 
 def gauge(bench: Bench, subject: Subject) -> None:
-    """Measure the net of a model that came after the warm-up, and write down what was found."""
-    if measure(bench, subject):
+    """Measure the net of a model that came after the warm-up, and write down what was found.
+
+    A net that cannot be measured has no price; that is no reason to fail a job.
+    """
+    try:
+        new = measure(bench, subject)
+    except Exception:
+        log.exception("the net of %s cannot be measured: its jobs have no forecast", subject.name)
+        return
+    if new:
         with bench.store.begin() as db:
             crew.tell(db, bench.name, bench.rates)
 

@@ -20,7 +20,7 @@ from models_store.offers import Ability
 from models_store.rungs import Subject
 from models_store.store import Store
 from workers import audits, gauge, methods, shelf
-from workers.bench import Bench, describe, pick_device, software
+from workers.bench import KEPT, Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
 from workers.pulse import STOPPING, keep_signing
@@ -76,9 +76,11 @@ def _once_there(act: Callable[[], None]) -> None:
 
 
 def _subjects(store: Store) -> list[Subject]:
-    """The newest models; none while the database is away."""
+    """The newest models, of as many datasets as stay loaded; none while the database is away."""
     with suppress(Unavailable), store.read() as db:
-        return [rungs.subject(db, model) for model in registry.page(db, None, MODELS)]
+        models = registry.page(db, None, MODELS)
+        loaded = list(dict.fromkeys(model.dataset_id for model in models))[:KEPT]
+        return [rungs.subject(db, model) for model in models if model.dataset_id in loaded]
     return []
 
 
