@@ -121,7 +121,7 @@ def work(
     Args:
         cost: the method's `trained` and `forwards`, images as arithmetic.
         audit: images that the audit passes forward, as arithmetic.
-        known: the method's parameters, and the recipe's as `recipe_...`.
+        known: the method's parameters, the recipe's as `recipe_...`, and `classes`.
 
     Raises:
         UnknownCost: one of them cannot be worked out.

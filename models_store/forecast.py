@@ -76,6 +76,7 @@ def foresee(db: Session, bill: Bill, worker: Worker) -> dict[str, Any] | None:
     gauge = Gauge(**measured)
     known = costs.numbers(costs.defaults(offer.schema)) | costs.numbers(bill.params)
     known |= costs.numbers(_recipe(db, bill), "recipe_")
+    known["classes"] = len(bill.subject.class_names)
     try:
         work = costs.work(offer.traits["cost"], worker.rates["audit"], known, bill.sizes, gauge)
     except UnknownCost:

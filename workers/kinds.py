@@ -132,7 +132,8 @@ class Cost:
     """What a method costs, in images, as arithmetic that is worked out where there is no torch.
 
     It may name the method's fields that are numbers, `forget` and `retain` (the sizes of the sets),
-    and the recipe's fields with `recipe_` in front, under + - * /, `min`, `max` and `ceil`.
+    `classes` (how many there are), and the recipe's fields with `recipe_` in front, under + - * /,
+    `min`, `max` and `ceil`.
     """
 
     trained: str = "0"

@@ -92,6 +92,7 @@ def said(kind: type[Method], params: dict[str, Any], given: Given) -> float:
     sizes = Sizes(forget=len(given.forget), retain=len(given.retain), unseen=0, scored=True)
     known = costs.numbers(costs.defaults(shelf.schema(kind)) | params)
     known |= costs.numbers(asdict(given.recipe), "recipe_") if given.recipe else {}
+    known["classes"] = given.classes
     return 1e9 * costs.work(asdict(kind.cost()), gauge.AUDIT, known, sizes, one_image()).unlearning
 
 
