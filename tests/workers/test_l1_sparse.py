@@ -13,7 +13,14 @@ from torch.nn.functional import cross_entropy, linear
 from workers.methods.l1_sparse import L1Sparse
 from workers.methods.retrain import Retrain
 
-ONE_STEP = {"epochs": 1, "batch_size": 1000, "learning_rate": 0.1, "weight_decay": 0.0}
+ONE_STEP = {
+    "epochs": 1,
+    "steps": 1,
+    "batch_size": 1000,
+    "learning_rate": 0.1,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+}
 
 
 def plain() -> nn.Module:

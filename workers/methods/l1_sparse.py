@@ -1,6 +1,7 @@
 """l1-sparse: finetuning on what is kept, under a penalty that lets unneeded weights fade."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -37,11 +38,13 @@ class L1Sparse(Method):
     """Soft-threshold after each update instead of a sub-gradient before it: true zeros."""
     tensors: Literal["all", "weights", "convolutions"] = "all"
     """What is penalised: all parameters, those of two or more dimensions, or of four."""
-    learning_rate: Annotated[float, Gt(0)] = 0.01
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    schedule: Literal["constant", "cosine", "one_cycle"] = "cosine"
     """How the learning rate goes over the steps."""
     epochs: Annotated[int, Ge(1)] = 5
     """Passes over the retain set."""
+    steps: Annotated[int, Ge(0)] = 400
+    """At least so many updates: a small retain set is passed over more often."""
     batch_size: Annotated[int, Ge(1)] = 128
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 5e-4
@@ -51,8 +54,9 @@ class L1Sparse(Method):
 
     def unlearn(self, model: nn.Module, given: Given) -> Steps:
         """Finetune on the retain set."""
+        feed = Feed(main=given.retain)
         recipe = Recipe(
-            epochs=self.epochs,
+            epochs=max(self.epochs, ceil(self.steps / feed.steps(self.batch_size))),
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             momentum=self.momentum,
@@ -61,7 +65,7 @@ class L1Sparse(Method):
         )
         yield from loop(
             model,
-            Feed(main=given.retain),
+            feed,
             recipe,
             rng=given.rng,
             precision=given.precision,
