@@ -80,7 +80,10 @@ def test_shrink_descends_towards_the_neighbours() -> None:
     given, model = world(), plain()
     method = BoundaryShrink(alone_rate=0.1, retain_share=0.0, steps=2)
     expected = descended(
-        model[1].weight.detach(), model[1].bias.detach(), given, method.neighbours(model, given)
+        model[1].weight.detach(),
+        model[1].bias.detach(),
+        given,
+        method.prepare(model, given)["neighbours"],
     )
 
     carried_out(method, model, again(given))
