@@ -66,6 +66,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
             method=rung.method,
             params=rung.params,
             seed=claim.seed,
+            designed_for=sorted(method.designed_for),
         ),
         known_before=bench.scores(rung.scores),
         goal=rung.goal,
