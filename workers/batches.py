@@ -25,6 +25,8 @@ class Batch:
     """(B,) int64: what the net is to learn."""
     which: Tensor
     """(m,) int64: positions of the first m images within the main set."""
+    beside: Tensor
+    """(B - m,) int64: positions of the others within the set beside it."""
     seed: int
     """For layers that draw at random, such as dropout."""
 
@@ -126,18 +128,20 @@ class Feed:
     def _batch(
         self, mine: Tensor, theirs: Tensor, targets: Tensor | None, rng: torch.Generator
     ) -> Batch:
-        which, parts = mine.to(self.main.index.device), list[tuple[Tensor, Tensor]]()
+        parts, place = list[tuple[Tensor, Tensor]](), self.main.index.device
+        which, others = mine.to(place), theirs.to(place)
         if len(mine):
             images, labels = self.main.at(which)
             parts.append((images, labels if targets is None else targets[which]))
         if self.beside is not None and len(theirs):
-            parts.append(self.beside.at(theirs.to(which.device)))
+            parts.append(self.beside.at(others))
         images, labels = (
             torch.cat(both) if len(both) > 1 else both[0] for both in zip(*parts, strict=True)
         )
         if self.augment == "crop_flip":
             images = crop_flip(images, rng)
-        return Batch(images, labels, which, int(torch.randint(2**62, (), generator=rng)))
+        seed = int(torch.randint(2**62, (), generator=rng))
+        return Batch(images, labels, which, others, seed)
 
 
 def crop_flip(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -128,7 +128,9 @@ def test_weights_go_with_their_images_and_leave_retained_ones_alone() -> None:
     weights = torch.tensor([0.5, 9.0, 2.0], dtype=torch.float64)
     losses = [float(cross_entropy(a[None], b[None])) for a, b in zip(logits, labels, strict=True)]
 
-    found = weighted(lambda images: images, Batch(logits, labels, which, 0), weights)
+    found = weighted(
+        lambda images: images, Batch(logits, labels, which, torch.arange(3), 0), weights
+    )
 
     expected = (2.0 * losses[0] + 0.5 * losses[1] + sum(losses[2:])) / 5
     assert float(found) == pytest.approx(expected)

@@ -1,6 +1,5 @@
 """SCRUB: a student leaves its teacher on the forgotten images and stays with it on the others."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,10 +10,13 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from workers.batches import Batch, Feed
 from workers.finetuning import Finetuning
-from workers.kinds import Given, Steps
-from workers.modes import BatchNorm, autocast, dtype_of, full
+from workers.kinds import Given, Samples, Steps
+from workers.modes import BatchNorm, autocast, dtype_of, frozen, full
 from workers.push import enough
 from workers.training import Forward
+
+ANSWERED = 500
+"""Images that the teacher answers at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,8 @@ class Scrub(Finetuning):
 
     stop_loss: Annotated[float, Gt(0)] | None = None
     """Mean cross-entropy of a batch of forget images, in nats, beyond which it leaves no further.
-    null: what held-out images have, or ln 2 without any; for a class of which nothing is retained,
-    2 ln K with K classes."""
+    null: twice what held-out images have, or 2 ln 2 without any; for a class of which nothing is
+    retained, 4 ln K with K classes. Passes over the retain set bring some of it back."""
     batchnorm: BatchNorm = "retain"
     """BatchNorm statistics. `retain`: retain images are normalised by their batch, forgotten ones
     by the original's statistics, and at the end they are estimated anew on retain images.
@@ -55,8 +57,9 @@ class Scrub(Finetuning):
 
     def unlearn(self, model: nn.Module, given: Given) -> Steps:
         """Leave and return by turns."""
-        stop = self.stop_loss or enough(model, given)
-        teacher = deepcopy(model).eval().requires_grad_(requires_grad=False)
+        stop = self.stop_loss or 2 * enough(model, given)
+        sets = (given.forget, given.retain)
+        forget, retain = (answers(model, samples, given.precision) for samples in sets)
         feed = Feed(
             main=given.forget,
             beside=given.retain,
@@ -66,8 +69,7 @@ class Scrub(Finetuning):
         )
 
         def loss(forward: Forward, batch: Batch) -> Tensor:
-            with torch.no_grad(), autocast(batch.images.device, given.precision):
-                wanted = full(teacher(batch.images.to(dtype_of(teacher))))
+            wanted = torch.cat([forget[batch.which], retain[batch.beside]])
             return self.loss(forward(batch.images), wanted, batch, stop)
 
         yield from self.tune(model, given, self.batchnorm, feed, loss=loss)
@@ -79,6 +81,17 @@ class Scrub(Finetuning):
         if len(batch.which):
             return -gap * (own.detach() < stop)
         return self.alpha * gap + self.gamma * own
+
+
+@torch.no_grad()
+def answers(model: nn.Module, samples: Samples, precision: str) -> Tensor:
+    """(n, K): the teacher's logits, in evaluation mode; it never changes, so once is enough."""
+    found, kind = [], dtype_of(model)
+    with frozen(model):
+        for images, _ in samples.batches(ANSWERED):
+            with autocast(images.device, precision):
+                found.append(full(model(images.to(kind))))
+    return torch.cat(found)
 
 
 def distance(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
