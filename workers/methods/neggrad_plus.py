@@ -29,6 +29,8 @@ class NeggradPlus(Push):
     learning_rate: Annotated[float, Gt(0)] = 0.03
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""
+    steps: Annotated[int, Ge(0)] = 240
+    """At least so many updates: where the net is sure of an image, the climb begins slowly."""
     retain_share: Annotated[float, Ge(0)] = 3.0
     """Retain images in a batch, as a share of `batch_size`; 0 uses the forget set only."""
     alpha: Annotated[float, Ge(0), Le(1)] = 0.8
