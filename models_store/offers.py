@@ -1,7 +1,7 @@
 """What workers can do, as they wrote it down, so that the door can check parameters."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,13 @@ def is_exact(db: Session, method: str) -> bool:
     """Does this method's result never see the forget set?"""
     offer = db.get(Offer, ("method", method))
     return offer is not None and bool(offer.traits.get("exact"))
+
+
+def designed_for(db: Session) -> dict[str, Collection[str]]:
+    """The targets, `class` or `samples`, that each method on offer was designed for."""
+    return {
+        o.name: o.traits.get("designed_for", ("class", "samples")) for o in listed(db, "method")
+    }
 
 
 def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:

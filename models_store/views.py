@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models_store import audits, events, versions
+from models_store import audits, events, offers, registry, versions
 from models_store.errors import NotFinished, NotFound
-from models_store.life import REQUEST_ENDED
+from models_store.life import REQUEST_ENDED, Lane
 from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model
 
 Row = TypeVar("Row", Job, Model)
@@ -24,6 +24,8 @@ class RequestView:
     request: ForgetRequest
     model_name: str
     job: Job | None
+    out_of_design: bool
+    """The method that serves it, or will, was not designed for such a target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,25 @@ class JobView:
 
 
 def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:
-    """Two queries, however many requests."""
+    """Three queries, however many requests."""
     models = _by_id(db, Model, {request.model_id for request in requests})
     jobs = _by_id(db, Job, {request.job_id for request in requests if request.job_id})
-    return [
-        RequestView(
-            request,
-            models[request.model_id].name,
-            jobs.get(request.job_id) if request.job_id else None,
-        )
-        for request in requests
-    ]
+    designed = offers.designed_for(db) if requests else {}
+    views = []
+    for request in requests:
+        model, job = models[request.model_id], jobs.get(request.job_id) if request.job_id else None
+        goal = "class" if request.target["kind"] == "class" else "samples"
+        method = _method(request, model, job, goal)
+        out = goal not in designed.get(method, (goal,))
+        views.append(RequestView(request, model.name, job, out))
+    return views
+
+
+def _method(request: ForgetRequest, model: Model, job: Job | None, goal: str) -> str:
+    """What serves the request: what it named, what its job took, or what the policy will take."""
+    if request.method or (job is not None and job.method):
+        return request.method or str(job.method if job else "")
+    return registry.policy_of(model).method(goal, request.lane or Lane.FAST)
 
 
 def of_jobs(db: Session, jobs: Sequence[Job]) -> list[JobView]:

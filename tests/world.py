@@ -102,13 +102,18 @@ def report(verdict: str = "pass") -> Report:
 def furnish(store: Store) -> World:
     """A ready dataset `animals`, a model `zoo` and its version 1, served."""
     schema = {"type": "object", "additionalProperties": False, "properties": {"epochs": {"type": "integer", "minimum": 1}}}  # fmt: skip
-    methods = ("boundary_expanding", "boundary_shrink", "l1_sparse")
+    for_classes = {"designed_for": ["class"]}
+    methods = (
+        ("boundary_expanding", for_classes),
+        ("boundary_shrink", for_classes),
+        ("l1_sparse", {}),
+    )
     with store.begin() as db:
         offers.advertise(
             db,
             [
                 Ability("net", "small_cnn", "A net.", schema, {}),
-                *(Ability("method", name, "A method.", schema, {}) for name in methods),
+                *(Ability("method", name, "A method.", schema, traits) for name, traits in methods),
                 Ability("method", "retrain", "Exact.", schema, {"exact": True, "needs": ["recipe"]}),
             ],
         )  # fmt: skip

@@ -1,6 +1,8 @@
 """A forget job in a straight line: load, unlearn, audit, publish."""
 
 from copy import deepcopy
+from dataclasses import replace
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -40,10 +42,12 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     before = bench.loaded(rung.subject, rung.weights)
     method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
     given, identity = _given(bench, claim, rung)
-    neighbours = method.neighbours(before, given)
-    after = deepcopy(before)
+    after, since = deepcopy(before), perf_counter()
+    prepared = method.prepare(before, given)
+    seconds, neighbours = perf_counter() - since, prepared.get("neighbours")
     pulse.enter(Phase.UNLEARNING)
-    seconds = drive(method.unlearn(after, given), bench.store, claim, pulse, identity)
+    steps = method.unlearn(after, replace(given, prepared=prepared))
+    seconds += drive(steps, bench.store, claim, pulse, identity)
     pulse.enter(Phase.AUDITING)
     kept = bench.store.blobs.put(weights.dump(after))
     facts = {
@@ -62,6 +66,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
             method=rung.method,
             params=rung.params,
             seed=claim.seed,
+            designed_for=sorted(method.designed_for),
         ),
         known_before=bench.scores(rung.scores),
         goal=rung.goal,
@@ -69,7 +74,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         removed=given.forget.index.cpu(),
         training=torch.tensor(rung.training),
         retain=given.retain.index.cpu(),
-        neighbours=neighbours,
+        neighbours=neighbours if isinstance(neighbours, Tensor) else None,
         run=facts,
         requests=rung.requests,
         provenance=bench.provenance(claim.seed),

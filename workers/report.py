@@ -17,6 +17,8 @@ from workers.statistics import proportion
 SCHEMA = "lethe-audit/1"
 Document = dict[str, Any]
 
+GOALS = {"class": "whole classes", "samples": "single images"}
+
 NONMEMBERS = {
     "holdout": "Images reserved when the dataset was imported stand for never-trained ones.",
     "test": "No images were reserved when the dataset was imported; the test split stands for "
@@ -34,6 +36,8 @@ class VersionFacts:
     method: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    designed_for: Sequence[str] = ("class", "samples")
+    """The targets that the method was designed for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +167,12 @@ def _limits(facts: Facts, findings: Sequence[Finding]) -> list[str]:
         "No attack with reference models was made, nor one on the weights themselves.",
         NONMEMBERS[facts.nonmembers],
     ]
+    if facts.goal not in {"none", *facts.after.designed_for}:
+        limits.append(
+            f"The method {facts.after.method} was designed to forget "
+            f"{' or '.join(GOALS[goal] for goal in facts.after.designed_for)}, not "
+            f"{GOALS[facts.goal]}: it was used outside of its design."
+        )
     for finding in findings:
         if "detectable" in finding.details:
             weakest = finding.details["detectable"]

@@ -105,6 +105,8 @@ class PlanOut(Out):
     already_forgotten: dict[str, Any]
     lane: Lane | None
     method: str | None
+    out_of_design: bool
+    """The method was not designed for such a target."""
     jobs_ahead: int
     """Jobs in front of it in its queue."""
 
@@ -194,6 +196,7 @@ def _plan(db: Any, request: ForgetRequest) -> PlanOut:
         already_forgotten=request.already_forgotten,
         lane=request.lane,
         method=request.method,
+        out_of_design=view.out_of_design,
         jobs_ahead=figures.ahead(db, view.job) if view.job else 0,
     )
 

@@ -55,6 +55,9 @@ class RequestOut(Out):
     lane: Lane | None
     method: str | None
     params: dict[str, Any]
+    out_of_design: bool
+    """Its method was not designed for such a target (`designed_for` in `GET /methods`): it runs
+    all the same, and the audit says how far it went."""
     regime: Regime
     note: str | None
     interim_version: int | None
@@ -84,6 +87,7 @@ class RequestOut(Out):
                 "job": request.job_id,
                 "model": request.model_id,
                 "model_name": view.model_name,
+                "out_of_design": view.out_of_design,
                 "next_actions": {
                     action: f"/forget-requests/{request.id}/{action}" for action in actions(view)
                 },
@@ -91,7 +95,7 @@ class RequestOut(Out):
         )
 
 
-DERIVED = {"phase", "job", "model", "model_name", "next_actions"}
+DERIVED = {"phase", "job", "model", "model_name", "out_of_design", "next_actions"}
 
 
 def actions(view: RequestView) -> list[str]:

@@ -95,6 +95,16 @@ def test_what_could_not_have_been_seen_is_said(report: Document) -> None:
 # ---- people ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("goal", "said"), [("class", 0), ("samples", 1), ("none", 0)])
+def test_a_method_outside_of_its_design_is_a_limit(goal: str, said: int) -> None:
+    after = replace(FACTS.after, designed_for=["class"])
+
+    report = document(replace(FACTS, goal=goal, after=after), FINDINGS, ABOUT)
+
+    assert sum("outside of its design" in limit for limit in report["limits"]) == said
+    assert report["models"]["after"]["designed_for"] == ["class"]
+
+
 def test_a_manifest_is_the_same_for_the_same_set_and_hides_it() -> None:
     ids = ["deer/2", "deer/1", "deer/1"]
 
