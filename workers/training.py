@@ -25,6 +25,8 @@ class Moment:
     """The learning rate of this step."""
     weights: Sequence[nn.Parameter]
     """What is being trained."""
+    which: Tensor
+    """(m,) int64: positions within the main set of the images of this step."""
 
 
 def loop(
@@ -65,7 +67,8 @@ def loop(
     for epoch in range(begun, recipe.epochs):
         for number, batch in enumerate(feed.epoch(recipe.batch_size, rng)):
             done = epoch * per_epoch + number
-            moment = Moment(epoch, recipe.epochs, rate(recipe, done, total), weights)
+            pace = rate(recipe, done, total)
+            moment = Moment(epoch, recipe.epochs, pace, weights, batch.which)
             loss = _loss(model, batch, batchnorm, precision)
             _update(optimiser, loss, moment, before, after)
             last = number + 1 == per_epoch
@@ -163,7 +166,8 @@ def fit(
     rng: torch.Generator,
     precision: str = "bf16",
     resume: State | None = None,
+    after: Callable[[Moment], None] | None = None,
 ) -> Steps:
     """Train a net by a recipe, as training jobs and `retrain` do."""
     feed = Feed(main=samples, augment=recipe.augment)
-    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume)
+    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume, after=after)
