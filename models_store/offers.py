@@ -45,10 +45,11 @@ def listed(db: Session, kind: str) -> list[Offer]:
     return list(db.scalars(select(Offer).where(Offer.kind == kind).order_by(Offer.name)))
 
 
-def is_exact(db: Session, method: str) -> bool:
-    """Does this method's result never see the forget set?"""
-    offer = db.get(Offer, ("method", method))
-    return offer is not None and bool(offer.traits.get("exact"))
+def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> bool:
+    """Does this method's result, and which of its weights are zero, never see the forget set?"""
+    named = [("method", method), *([("pruner", prune["method"])] if prune else [])]
+    found = [db.get(Offer, key) for key in named]
+    return all(offer is not None and bool(offer.traits.get("exact")) for offer in found)
 
 
 def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
@@ -71,6 +72,11 @@ def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
             errors=errors,
         )
     return offer
+
+
+def check_pruner(db: Session, prune: dict[str, Any]) -> Offer:
+    """The pruner's offer, if it takes this sparsity and these params. Raises `InvalidParams`."""
+    return check(db, "pruner", prune["method"], {**prune["params"], "sparsity": prune["sparsity"]})
 
 
 def _unknown(db: Session, kind: str, name: str) -> InvalidParams:

@@ -33,6 +33,8 @@ class VersionFacts:
     digest: str
     method: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    prune: Mapping[str, Any] | None = None
+    """By what it became sparse, if its zeros were held."""
     seed: int | None = None
 
 

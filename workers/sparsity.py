@@ -95,10 +95,11 @@ def largest(scores: Mapping[str, Tensor], sparsity: float) -> Masks:
     }
 
 
-def zeros(model: nn.Module, tensors: Tensors) -> float:
-    """The share of these weights that is exactly zero, in [0, 1]."""
-    values = weights(model, tensors).values()
-    return sum(int((value == 0).sum()) for value in values) / sum(map(torch.numel, values))
+def zeros(model: nn.Module, dimensions: int = 0) -> float:
+    """The share of exact zeros among parameters of so many dimensions or more, in [0, 1]."""
+    chosen = [weight for weight in model.parameters() if weight.dim() >= dimensions]
+    total = sum(map(torch.numel, chosen))
+    return sum(int((weight == 0).sum()) for weight in chosen) / total if total else 0.0
 
 
 # ---- masks that hold ---------------------------------------------------------------------------
@@ -112,8 +113,10 @@ def hold(model: nn.Module, chosen: Masks) -> nn.Module:
     """
     for name, mask in chosen.items():
         layer = model.get_submodule(name)
-        layer.get_parameter("weight").mul_(mask)
-        prune.custom_from_mask(layer, "weight", mask)
+        weight = layer.get_parameter("weight")
+        weight.mul_(mask.to(weight))
+        # A mask in the weight's own memory layout, since the product of the two takes theirs.
+        prune.custom_from_mask(layer, "weight", torch.zeros_like(weight).copy_(mask))
     return model
 
 

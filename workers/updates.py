@@ -10,8 +10,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from shutil import copyfileobj
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import safe_open
@@ -20,14 +19,15 @@ from torch import Tensor, nn
 from workers.training import Moment
 
 MEDIA = "application/vnd.lethe.updates"
+PIECE = 1 << 20
 
 
 class Recorder:
     """Called after each update of a training, it writes down what changed."""
 
-    def __init__(self, path: Path, model: nn.Module, rows: Tensor) -> None:
-        """`path`: of a file beside which another may lie. `rows`: (n,) int64, the training set."""
-        self.path = path
+    def __init__(self, data: BinaryIO, model: nn.Module, rows: Tensor) -> None:
+        """`data`: an empty file to write to and read from. `rows`: (n,) int64, what is learned."""
+        self._data, self._header, self._size = data, dict[str, object](), 0
         self._rows, self._seen = rows.to(torch.int32), list[Tensor]()
         self._live = {
             name: value
@@ -35,8 +35,6 @@ class Recorder:
             if value.is_floating_point()
         }
         self._old = self._now()
-        self._header, self._size = dict[str, object](), 0
-        self._data = path.with_suffix(".data").open("w+b")
 
     def __call__(self, moment: Moment) -> None:
         """One update."""
@@ -46,18 +44,15 @@ class Recorder:
         self._seen.append(self._rows[moment.which.cpu()])
         self._old = now
 
-    def close(self) -> Path:
-        """The finished file."""
+    def pieces(self) -> Iterator[bytes]:
+        """The finished file, from its beginning."""
         for number, rows in enumerate(self._seen):
             self._append(f"rows.{number}", rows, "I32")
         header = json.dumps(self._header).encode()
         header += b" " * (-len(header) % 8)
+        yield struct.pack("<Q", len(header)) + header
         self._data.seek(0)
-        with self._data, self.path.open("wb") as file:
-            file.write(struct.pack("<Q", len(header)) + header)
-            copyfileobj(self._data, file, 1 << 20)
-        self.path.with_suffix(".data").unlink()
-        return self.path
+        yield from iter(lambda: self._data.read(PIECE), b"")
 
     def _now(self) -> dict[str, Tensor]:
         return {

@@ -70,6 +70,23 @@ class Subjects(In):
     subject_ids: Annotated[list[Identifier], Field(min_length=1)]
 
 
+class PruneIn(In):
+    """Make the net sparse before the method runs; its zeros stay in every version that follows."""
+
+    method: Name
+    """A name from `pruners` in `GET /methods`."""
+    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
+    """The share of the prunable weights that becomes zero."""
+    params: Json = Field(default_factory=dict)
+    """Its other parameters; its schema stands next to its name."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if "sparsity" in self.params:
+            raise ValueError("give `sparsity` once, outside of `params`")
+        return self
+
+
 class AskIn(In):
     """What is to be forgotten, and how. Without lane and method: the fast lane."""
 
@@ -81,6 +98,8 @@ class AskIn(In):
     """A name from `GET /methods`, in place of a lane: it runs alone."""
     params: Json = Field(default_factory=dict)
     """Of the method; its schema stands next to its name."""
+    prune: PruneIn | None = None
+    """A first stage, before the method."""
     regime: Regime = Regime.GDPR
     """Sets the due date."""
     note: Text | None = None
@@ -91,6 +110,8 @@ class AskIn(In):
             raise ValueError("give a lane or a method, not both")
         if self.params and self.method is None:
             raise ValueError("`params` belong to a `method`; name it")
+        if self.prune and self.method is None:
+            raise ValueError("`prune` goes before a `method`; name it")
         return self
 
 
@@ -178,6 +199,7 @@ def _understood(body: AskIn, owner: str, key: str | None, settings: Settings) ->
         lane=body.lane if body.lane or body.method else Lane.FAST,
         method=body.method,
         params=body.params,
+        prune=body.prune.model_dump(mode="json") if body.prune else None,
         regime=body.regime,
         note=body.note,
     )

@@ -55,6 +55,8 @@ class RequestOut(Out):
     lane: Lane | None
     method: str | None
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """What made the net sparse first."""
     regime: Regime
     note: str | None
     interim_version: int | None

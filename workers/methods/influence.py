@@ -99,7 +99,8 @@ class _Search:
 
     def state(self) -> State:
         """For `_begun`."""
-        return {"done": self.done, "found": self.found, "left": self.left, "push": self.push}
+        numbers = {"found": self.found, "left": self.left, "push": self.push}
+        return {"done": self.done, **{name: value.clone() for name, value in numbers.items()}}
 
 
 def _begun(state: State | None, nothing: Tensor) -> _Search:
