@@ -31,7 +31,7 @@ class Influence(Method):
 
     strength: Annotated[float, Gt(0)] = 1.0
     """How much of the step is taken; 1 is the Newton step."""
-    damping: Annotated[float, Gt(0)] = 0.01
+    damping: Annotated[float, Gt(0)] = 1e-3
     """Added to the diagonal of H; it keeps the step short where the loss is flat."""
     curvature: Curvature = "gauss_newton"
     """What H is: the Hessian's positive part, or the `hessian` itself, which may need more
@@ -86,9 +86,10 @@ class _Search:
     def nearer(self, bend: Callable[[Tensor], Tensor]) -> "_Search":
         """One step, by the product with A. Raises `ValueError` where A is not positive."""
         size, bent = self.left @ self.left, bend(self.push)
-        if size == 0:  # found already, to the last digit
+        steep = self.push @ bent
+        if not size or not steep:  # found already, to the last digit
             return _Search(self.done + 1, self.found, self.left, self.push)
-        if (steep := self.push @ bent) <= 0:
+        if steep < 0:
             raise ValueError(
                 "The curvature is not positive in every direction: raise `damping`, or take "
                 "`gauss_newton`."
