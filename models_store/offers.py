@@ -74,9 +74,19 @@ def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
     return offer
 
 
-def check_pruner(db: Session, prune: dict[str, Any]) -> Offer:
-    """The pruner's offer, if it takes this sparsity and these params. Raises `InvalidParams`."""
-    return check(db, "pruner", prune["method"], {**prune["params"], "sparsity": prune["sparsity"]})
+def check_pruner(db: Session, prune: dict[str, Any], method: Offer) -> Offer:
+    """The pruner's offer, if it takes this sparsity and these params and may go before the method.
+
+    Raises `InvalidParams`.
+    """
+    params = {**prune["params"], "sparsity": prune["sparsity"]}
+    offer = check(db, "pruner", prune["method"], params)
+    if "recipe" in offer.needs and "updates" in method.needs:
+        raise InvalidParams(
+            f"{method.name} takes back updates of the model's own weights and cannot follow "
+            f"{offer.name}, which trains a new net."
+        )
+    return offer
 
 
 def _unknown(db: Session, kind: str, name: str) -> InvalidParams:

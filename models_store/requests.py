@@ -124,27 +124,20 @@ def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> 
         method = policy.method("class", Lane.EXACT)
     if method is None:
         return
-    needs = offers.check(db, "method", method, ask.params).traits.get("needs", [])
-    first = offers.check_pruner(db, ask.prune).traits.get("needs", []) if ask.prune else []
-    if "updates" in needs:
-        _refuse_without_log(served, method, first)
-    if "recipe" in {*needs, *first} and recipe is None:
-        who = ask.prune["method"] if ask.prune and "recipe" in first else method
-        raise NoRecipe(
-            f"{who} trains again from the start, but version {served.number} of "
-            f"{model.name!r} was registered without its recipe: register the recipe, or choose "
-            "the quality lane."
-        )
-
-
-def _refuse_without_log(served: Version, method: str, first: list[str]) -> None:
-    if served.updates is None:
+    offer = offers.check(db, "method", method, ask.params)
+    first = offers.check_pruner(db, ask.prune, offer) if ask.prune else None
+    if "updates" in offer.needs and served.updates is None:
         raise InvalidParams(
             f"{method} needs the log of the training that made version {served.number}, and none "
             "was kept: train with `log_updates`, or choose another method."
         )
-    if "recipe" in first:
-        raise InvalidParams(f"{method} cannot follow a pruner that trains the net anew.")
+    anew = [each.name for each in (first, offer) if each is not None and "recipe" in each.needs]
+    if anew and recipe is None:
+        raise NoRecipe(
+            f"{anew[0]} trains again from the start, but version {served.number} of "
+            f"{model.name!r} was registered without its recipe: register the recipe, or choose "
+            "the quality lane."
+        )
 
 
 def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:

@@ -11,7 +11,7 @@ from app.auth import Owner
 from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, MalformedKey, refusals
-from app.routes.shapes import POLL_SECONDS, RequestOut
+from app.routes.shapes import POLL_SECONDS, PruneIn, RequestOut
 from app.wire import (
     IdempotencyKey,
     Identifier,
@@ -68,23 +68,6 @@ class Subjects(In):
 
     kind: Literal["subjects"]
     subject_ids: Annotated[list[Identifier], Field(min_length=1)]
-
-
-class PruneIn(In):
-    """Make the net sparse before the method runs; its zeros stay in every version that follows."""
-
-    method: Name
-    """A name from `pruners` in `GET /methods`."""
-    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
-    """The share of the prunable weights that becomes zero."""
-    params: Json = Field(default_factory=dict)
-    """Its other parameters; its schema stands next to its name."""
-
-    @model_validator(mode="after")
-    def _once(self) -> Self:
-        if "sparsity" in self.params:
-            raise ValueError("give `sparsity` once, outside of `params`")
-        return self
 
 
 class AskIn(In):

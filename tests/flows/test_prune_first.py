@@ -6,7 +6,7 @@ import numpy as np
 from house import House
 from safetensors.numpy import load
 
-PRUNE = {"method": "omp", "sparsity": 0.9, "params": {"epochs": 2}}
+PRUNE = {"method": "omp", "sparsity": 0.5, "params": {"epochs": 3}}
 
 
 def test_a_pruned_version_stays_sparse_in_every_version_that_follows(house: House) -> None:
@@ -14,6 +14,7 @@ def test_a_pruned_version_stays_sparse_in_every_version_that_follows(house: Hous
                       method="l1_sparse", params={"epochs": 2}, prune=PRUNE)  # fmt: skip
     done = house.finished(asked["id"])
     sparse = published(house, done)
+    assert sparse["state"] in {"active", "provisional"}
     follow = house.ask({"kind": "class", "label": 4}, method="boundary_shrink")
     later = published(house, house.finished(follow["id"]))
 
@@ -21,17 +22,20 @@ def test_a_pruned_version_stays_sparse_in_every_version_that_follows(house: Hous
     before, after = (weights(house, version) for version in (sparse, later))
     zero = {name: value == 0 for name, value in before.items() if value.ndim == 4}
     total = sum(where.size for where in zero.values())
-    assert sum(int(where.sum()) for where in zero.values()) == total - round(0.1 * total)
+    assert sum(int(where.sum()) for where in zero.values()) == total - round(0.5 * total)
     assert all((after[name][where] == 0).all() for name, where in zero.items())
     assert any(not np.array_equal(before[name], after[name]) for name in zero)
     job = house.get(f"/jobs/{done['job']}")
     assert job["result"]["prune_seconds"] > 0
     tests = house.get("/models/digits/audit", version=sparse["number"])["tests"]
     found = {test["test"]: test["estimate"] for test in tests}
-    assert abs(found["sparsity.convolutions"] - 0.9) < 1e-3
+    assert abs(found["sparsity.convolutions"] - 0.5) < 1e-3
 
 
 def test_a_training_log_lets_few_samples_be_taken_back_and_refuses_many(house: House) -> None:
+    body = {"model": "digits", "target": {"kind": "class", "label": 2}, "method": "amnesiac"}
+    answer = house.client.post("/forget-requests", json=body)
+    assert (answer.status_code, "log_updates" in answer.json()["detail"]) == (422, True)
     trained = house.post(
         "/models/digits/train", 202,
         json={"recipe": {"epochs": 4, "batch_size": 8}, "log_updates": True},
@@ -50,14 +54,6 @@ def test_a_training_log_lets_few_samples_be_taken_back_and_refuses_many(house: H
     assert (
         house.get(f"/models/digits/versions/{published(house, done)['number']}")["updates"] is None
     )
-
-
-def test_without_a_log_it_is_refused_at_the_door(house: House) -> None:
-    body = {"model": "digits", "target": {"kind": "class", "label": 2}, "method": "amnesiac"}
-    answer = house.client.post("/forget-requests", json=body)
-
-    assert answer.status_code == 422
-    assert "log_updates" in answer.json()["detail"]
 
 
 def published(house: House, done: dict[str, Any]) -> Any:

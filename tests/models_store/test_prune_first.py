@@ -119,7 +119,7 @@ def test_a_method_that_needs_the_log_of_the_training_gets_it_or_is_refused(
         world.ask(CLASS, lane=None, method="amnesiac")
     digest = log(store, world)
 
-    with pytest.raises(InvalidParams, match="cannot follow a pruner that trains the net anew"):
+    with pytest.raises(InvalidParams, match="cannot follow synflow"):
         world.ask(CLASS, lane=None, method="amnesiac", prune=OMP | {"method": "synflow"})
     claim, rung = world.begin(world.ask(CLASS, lane=None, method="amnesiac").job_id)
 

@@ -126,7 +126,7 @@ def test_removing_a_sample_lands_near_the_minimum_without_it() -> None:
     with_it = row_of(model)
     minimise(model, given.retain)
     without, start = row_of(model), nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)).double()
-    torch.nn.utils.vector_to_parameters(with_it, start.parameters())
+    torch.nn.utils.vector_to_parameters(with_it.clone(), start.parameters())
 
     carried_out(Influence(damping=RIDGE, steps=300), start, again(given))
 
