@@ -15,8 +15,8 @@ from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Vers
 def erase_version(db: Session, version: Version) -> list[str]:
     """Record that a version is gone; the digests to drop once this is committed.
 
-    Digests that another row still owns are left out. Weights, cached scores, the training log and the checkpoint of
-    the job that made the version each get a tombstone.
+    Digests that another row still owns are left out. Weights, cached scores, the training log and
+    the checkpoint of the job that made the version each get a tombstone.
     """
     maker = db.get(Job, version.job_id) if version.job_id else None
     digests = {version.digest: "weights"}

@@ -96,8 +96,9 @@ def open_training(
 ) -> Job:
     """Open the job that trains a new version by a recipe. Raises `InvalidParams`."""
     offers.check(db, "recipe", "default", recipe)
+    task = {"recipe": recipe} | ({"log_updates": True} if log_updates else {})
     job = jobs.open_job(
-        db, JobKind.TRAIN, Queue.EXACT, task={"recipe": recipe, **({"log_updates": True} if log_updates else {})},
+        db, JobKind.TRAIN, Queue.EXACT, task=task,
         model_id=model.id, dataset_id=model.dataset_id,
     )  # fmt: skip
     if seed is not None:

@@ -27,6 +27,7 @@ class Amnesiac(Method):
     BatchNorm statistics are taken back as well, and the refusal.
     """
 
+    designed_for: ClassVar[frozenset[str]] = frozenset({"samples"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain", "updates"})
 
     limit: Annotated[float, Gt(0), Le(1)] = 0.5

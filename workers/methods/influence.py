@@ -27,6 +27,7 @@ class Influence(Method):
     Ours: conjugate gradients in place of the WoodFisher recursion.
     """
 
+    designed_for: ClassVar[frozenset[str]] = frozenset({"samples"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
 
     strength: Annotated[float, Gt(0)] = 1.0
