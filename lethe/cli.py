@@ -127,6 +127,12 @@ def methods(context: typer.Context) -> None:
 
 
 @app.command()
+def pruners(context: typer.Context) -> None:
+    """What can make a net sparse before a method runs (`lethe forget --prune`)."""
+    _offered(hand(context), "/methods", "pruners")
+
+
+@app.command()
 def nets(context: typer.Context) -> None:
     """The architectures on offer."""
     _offered(hand(context), "/nets")
@@ -175,9 +181,9 @@ def ready(context: typer.Context) -> None:
     hand(context).show(hand(context).client.get("/readyz"))
 
 
-def _offered(held: Hand, path: str) -> None:
+def _offered(held: Hand, path: str, shelf: str = "items") -> None:
     """With --json everything, parameters and their bounds included; else a line for each."""
-    found = list(held.client.items(path))
+    found = list(held.client.get(path)[shelf])
     if not held.as_json:
         found = [{**each, "about": each["about"].partition("\n")[0]} for each in found]
     held.table(found, ("name", "about"))

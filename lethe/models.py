@@ -71,13 +71,16 @@ def train(
     std: Numbers = None,
     recipe: Recipe = None,
     seed: Annotated[int | None, typer.Option(help="By default one is drawn and kept.")] = None,
+    log_updates: Annotated[
+        bool, typer.Option("--log-updates", help="Keep what every update changed, for amnesiac.")
+    ] = False,
 ) -> None:
     """Train a model by a recipe, which is kept: `exact` unlearning does the same again."""
     held = hand(context)
     if dataset is not None:
         body = description(held, model, architecture, dataset, params or [], mean, std)
         held.client.post("/models", body)
-    held.show(train_here(held, model, pairs(recipe or []), seed))
+    held.show(train_here(held, model, pairs(recipe or []), seed, log_updates=log_updates))
 
 
 @app.command("list")
@@ -139,9 +142,12 @@ def policy(
     held.show(held.client.get(path))
 
 
-def train_here(held: Hand, model: str, recipe: Json, seed: int | None) -> Json:
+def train_here(
+    held: Hand, model: str, recipe: Json, seed: int | None, *, log_updates: bool = False
+) -> Json:
     """Have a model trained, follow it, and return the version that is served."""
-    body = {"recipe": recipe} | ({} if seed is None else {"seed": seed})
+    body = {"recipe": recipe, "log_updates": log_updates}
+    body |= {} if seed is None else {"seed": seed}
     accepted = held.client.post(f"/models/{model}/train", body)
     held.watch(f"/jobs/{accepted['id']}", f"Training of {model}")
     return held.client.get(f"/models/{model}/versions/active")

@@ -35,15 +35,25 @@ def forget(
     params: Annotated[
         list[str] | None, typer.Option(help="name=value of the method; repeatable.")
     ] = None,
+    prune: Annotated[str | None, typer.Option(help="Make the net sparse first, by this.")] = None,
+    sparsity: Annotated[float, typer.Option(help="The share that `--prune` sets to 0.")] = 0.95,
+    prune_params: Annotated[
+        list[str] | None, typer.Option(help="name=value of the pruner; repeatable.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
 ) -> None:
     """File a forget request for a class, for samples or for subjects."""
     if lane and method:
         raise typer.BadParameter("Give a lane or a method, not both.")
+    if prune and not method:
+        raise typer.BadParameter("--prune goes before a --method; name one.")
     how: Json = {"method": method, "params": pairs(params or [])} if method else {}
     if not method:
         how = {"lane": (lane or Lane.FAST).value}
+    if prune:
+        first = pairs(prune_params or [])
+        how["prune"] = {"method": prune, "sparsity": sparsity, "params": first}
     body = {"model": model, "target": _target(label, samples, subjects), **how}
     held = hand(context)
     request = held.client.forget(body, dry_run=dry_run)

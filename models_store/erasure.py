@@ -15,17 +15,19 @@ from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Vers
 def erase_version(db: Session, version: Version) -> list[str]:
     """Record that a version is gone; the digests to drop once this is committed.
 
-    Digests that another row still owns are left out. Weights, cached scores and the checkpoint of
-    the job that made the version each get a tombstone.
+    Digests that another row still owns are left out. Weights, cached scores, the training log and
+    the checkpoint of the job that made the version each get a tombstone.
     """
     maker = db.get(Job, version.job_id) if version.job_id else None
     digests = {version.digest: "weights"}
     if version.scores is not None:
         digests[version.scores] = "scores"
+    if version.updates is not None:
+        digests[version.updates] = "updates"
     if maker is not None and maker.checkpoint is not None:
         digests[maker.checkpoint["digest"]] = "checkpoint"
         maker.checkpoint = None
-    version.scores = None
+    version.scores = version.updates = None
     versions.move(db, version, VersionState.ERASED, erased_at=now())
     for digest, what in digests.items():
         size = db.get(Blob, digest)
@@ -50,6 +52,7 @@ def owned(db: Session, digest: str) -> bool:
         or_(
             (Version.digest == digest) & (Version.state != VersionState.ERASED),
             Version.scores == digest,
+            Version.updates == digest,
         )
     )
     return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))

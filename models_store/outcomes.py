@@ -43,6 +43,8 @@ class Made:
     params: dict[str, Any]
     provenance: dict[str, Any]
     report: Report
+    updates: Blob | None = None
+    """The log of the training, if it was asked for."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Measured by the run; they stand in the job's result."""
 
@@ -55,10 +57,13 @@ def publish_rung(db: Session, claim: Claim, rung: Rung, made: Made) -> Version:
         db, model, made, claim,
         method=rung.method, parent=rung.base,
         trained_on={"inherited": rung.original}, recipe=rung.recipe,
+        prune=rung.prune or rung.sparse,
     )  # fmt: skip
     verdict, policy = made.report.verdict, registry.policy_of(model)
     # What never saw the forget set is not held back by a test that had too few images to tell.
-    good = verdict == "pass" or (verdict == "inconclusive" and offers.is_exact(db, rung.method))
+    good = verdict == "pass" or (
+        verdict == "inconclusive" and offers.is_exact(db, rung.method, rung.prune)
+    )
     version.assured = good and made.report.assurance >= policy.assurance
     if verdict == "fail":
         shelf.move(db, version, VersionState.QUARANTINED)
@@ -73,12 +78,13 @@ def publish_rung(db: Session, claim: Claim, rung: Rung, made: Made) -> Version:
 def _add(
     db: Session, model: Model, made: Made, claim: Claim, *, method: str, **columns: Any
 ) -> Version:
-    if made.scores is not None:
-        db.merge(made.scores)
+    for blob in filter(None, (made.scores, made.updates)):
+        db.merge(blob)
     version = shelf.add(
         db, model, made.number, kept=made.weights, method=method, state=VersionState.CANDIDATE,
         job_id=claim.job_id, params=made.params, provenance=made.provenance,
-        scores=made.scores.digest if made.scores else None, **columns,
+        scores=made.scores.digest if made.scores else None,
+        updates=made.updates.digest if made.updates else None, **columns,
     )  # fmt: skip
     audits.add(db, model.id, version.number, claim.job_id, made.report)
     return version

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models_store import events, lineage, offers, registry, rungs, targets, versions
 from models_store.columns import now
 from models_store.errors import (
+    InvalidParams,
     InvalidTransition,
     KeyReused,
     NoRecipe,
@@ -43,6 +44,8 @@ class Ask:
     lane: Lane | None
     method: str | None
     params: dict[str, Any] = field(default_factory=dict)
+    prune: dict[str, Any] | None = None
+    """A pruner to run first, its sparsity and other params; only with a method."""
     regime: Regime = Regime.GDPR
     note: str | None = None
 
@@ -79,7 +82,7 @@ def submit(db: Session, ask: Ask) -> Submitted:
     request.already_forgotten = named.already
     events.append(
         db, "request.accepted", chain=model.id, actor=ask.owner, request_id=request.id,
-        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method,
+        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method, prune=ask.prune,
     )  # fmt: skip
     if registry.policy_of(model).require_approval:
         move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner)
@@ -122,9 +125,16 @@ def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> 
     if method is None:
         return
     offer = offers.check(db, "method", method, ask.params)
-    if "recipe" in offer.traits.get("needs", []) and recipe is None:
+    first = offers.check_pruner(db, ask.prune, offer) if ask.prune else None
+    if "updates" in offer.needs and served.updates is None:
+        raise InvalidParams(
+            f"{method} needs the log of the training that made version {served.number}, and none "
+            "was kept: train with `log_updates`, or choose another method."
+        )
+    anew = [each.name for each in (first, offer) if each is not None and "recipe" in each.needs]
+    if anew and recipe is None:
         raise NoRecipe(
-            f"{method} trains again from the start, but version {served.number} of "
+            f"{anew[0]} trains again from the start, but version {served.number} of "
             f"{model.name!r} was registered without its recipe: register the recipe, or choose "
             "the quality lane."
         )
@@ -142,6 +152,7 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         lane=ask.lane,
         method=ask.method,
         params=ask.params,
+        prune=ask.prune,
         regime=ask.regime,
         note=ask.note,
         received_at=received,

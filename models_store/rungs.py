@@ -9,7 +9,7 @@ import rfc8785
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import datasets, events, jobs, lineage, registry, versions
+from models_store import datasets, events, jobs, lineage, offers, registry, versions
 from models_store.claims import Claim
 from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus, VersionState
 from models_store.policy import Policy
@@ -58,6 +58,12 @@ class Rung:
     original: int
     method: str
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """The pruner to run first."""
+    sparse: dict[str, Any] | None
+    """By what the base became sparse, if its zeros are to stay."""
+    updates: str | None
+    """Digest of the training log of the base."""
     lane: Lane | None
     goal: str
     recipe: dict[str, Any] | None
@@ -129,6 +135,9 @@ def begin(db: Session, claim: Claim) -> Rung | None:
         original=root.number,
         method=method,
         params=claim.task.get("params", {}),
+        prune=claim.task.get("prune"),
+        sparse=None if offers.is_exact(db, method) else base.prune,
+        updates=base.updates,
         lane=lane,
         goal=goal,
         recipe=root.recipe,
@@ -199,10 +208,10 @@ def open_rung(
 def open_method(db: Session, model: Model, request: ForgetRequest, traits: dict[str, Any]) -> Job:
     """Put a request that names its method into the waiting job of that method and parameters."""
     assert request.method is not None
-    digest = hashlib.sha256(rfc8785.dumps(request.params)).hexdigest()[:16]
+    how = {"method": request.method, "params": request.params, "prune": request.prune}
+    digest = hashlib.sha256(rfc8785.dumps(how)).hexdigest()[:16]
     queue = Queue.EXACT if traits.get("exact") else Queue.QUALITY
-    task = {"method": request.method, "params": request.params}
-    return _join(db, model, [request], f"method:{request.method}:{digest}", queue, task, None)
+    return _join(db, model, [request], f"method:{request.method}:{digest}", queue, how, None)
 
 
 def _join(

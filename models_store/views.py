@@ -133,6 +133,7 @@ def _proof(db: Session, request: ForgetRequest) -> dict[str, Any] | None:
         "digest": version.digest,
         "method": version.method,
         "params": version.params,
+        "prune": version.prune,
         "audit": audit.id if audit else None,
         "verdict": audit.verdict if audit else None,
         "assurance": audit.assurance if audit else None,

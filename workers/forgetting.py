@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -14,13 +15,14 @@ from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Rung
 from models_store.tables import Blob
-from workers import auditing, checkpoints, methods, shelf, weights
+from workers import auditing, checkpoints, methods, pruned, shelf, sparsity, weights
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
 from workers.kinds import Given, Method, Recipe
 from workers.pulse import Pulse, Stopped, Why
 from workers.report import VersionFacts
+from workers.updates import Log
 
 
 def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
@@ -41,20 +43,26 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     """Unlearn and judge the result; nothing but blobs is written."""
     before = bench.loaded(rung.subject, rung.weights)
     method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
-    given, identity = _given(bench, claim, rung)
-    after, since = deepcopy(before), perf_counter()
-    prepared = method.prepare(before, given)
+    given, identity = _given(bench, claim, rung, needs=method.needs)
+    run = partial(drive, store=bench.store, claim=claim, pulse=pulse, run=identity)
+    start, since = pruned.start(rung, before, given, run), perf_counter()
+    prepared = method.prepare(start.model, start.given)
+    start = replace(start, given=replace(start.given, prepared=prepared))
     seconds, neighbours = perf_counter() - since, prepared.get("neighbours")
     pulse.enter(Phase.UNLEARNING)
-    steps = method.unlearn(after, replace(given, prepared=prepared))
-    seconds += drive(steps, bench.store, claim, pulse, identity)
+    seconds += run(start.steps(method))
+    after = deepcopy(before)
+    after.load_state_dict(sparsity.plain(start.model))
     pulse.enter(Phase.AUDITING)
     kept = bench.store.blobs.put(weights.dump(after))
     facts = {
         "rte_seconds": seconds,
         "samples_per_second": len(given.forget) / seconds if seconds else 0.0,
         "peak_memory_bytes": float(bench.peak_memory(pulse.peak_memory)),
+        "sparsity": sparsity.zeros(after),
     }
+    if rung.prune is not None:
+        facts["prune_seconds"] = start.seconds
     candidate = Candidate(
         subject=rung.subject,
         before=before,
@@ -65,6 +73,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
             digest=kept.digest,
             method=rung.method,
             params=rung.params,
+            prune=rung.prune or rung.sparse,
             seed=claim.seed,
             designed_for=sorted(method.designed_for),
         ),
@@ -91,7 +100,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     )
 
 
-def _given(bench: Bench, claim: Claim, rung: Rung) -> tuple[Given, str]:
+def _given(bench: Bench, claim: Claim, rung: Rung, needs: frozenset[str]) -> tuple[Given, str]:
     """What the method may look at, and a digest of all that decides the run.
 
     Nothing that anybody has had forgotten may be retained, on this model or another.
@@ -104,6 +113,7 @@ def _given(bench: Bench, claim: Claim, rung: Rung) -> tuple[Given, str]:
         software=software(),
         method=rung.method,
         params=rung.params,
+        prune=rung.prune,
         base=rung.weights,
         forget=checkpoints.rows_digest(forget),
         retain=checkpoints.rows_digest(retain),
@@ -117,11 +127,17 @@ def _given(bench: Bench, claim: Claim, rung: Rung) -> tuple[Given, str]:
         classes=len(rung.subject.class_names),
         fresh=lambda seed: bench.net(rung.subject, seed),
         recipe=Recipe(**rung.recipe) if rung.recipe is not None else None,
+        updates=_log(bench, rung) if "updates" in needs else None,
         rng=torch.Generator().manual_seed(claim.seed),
         precision=bench.precision,
         resume=checkpoints.found(bench.store, claim, identity),
     )
     return given, identity
+
+
+def _log(bench: Bench, rung: Rung) -> Log | None:
+    """The training log of the base; that of an ancestor no longer adds up to it."""
+    return Log(bench.store.blobs.path(rung.updates)) if rung.updates is not None else None
 
 
 def _requested(rung: Rung) -> Tensor:

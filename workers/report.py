@@ -35,6 +35,8 @@ class VersionFacts:
     digest: str
     method: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    prune: Mapping[str, Any] | None = None
+    """By what it became sparse, if its zeros were held."""
     seed: int | None = None
     designed_for: Sequence[str] = ("class", "samples")
     """The targets that the method was designed for."""

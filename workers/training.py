@@ -25,6 +25,8 @@ class Moment:
     """The learning rate of this step."""
     weights: Sequence[nn.Parameter]
     """What is being trained."""
+    which: Tensor
+    """(m,) int64: positions within the main set of the images of this step."""
 
 
 Forward = Callable[[Tensor], Tensor]
@@ -76,7 +78,8 @@ def loop(
     total = feed.total(recipe)
     _set_mode(model, batchnorm)
     for place, batch in feed.walk(recipe, rng, begun):
-        moment = Moment(place.epoch, recipe.epochs, rate(recipe, place.done, total), weights)
+        pace = rate(recipe, place.done, total)
+        moment = Moment(place.epoch, recipe.epochs, pace, weights, batch.which)
         value = loss(_forward(model, batch, batchnorm, precision), batch)
         ends = until is not None and until(value.detach())
         if not ends:
@@ -181,7 +184,8 @@ def fit(
     rng: torch.Generator,
     precision: str = "bf16",
     resume: State | None = None,
+    after: Callable[[Moment], None] | None = None,
 ) -> Steps:
     """Train a net by a recipe, as training jobs and `retrain` do."""
     feed = Feed(main=samples, augment=recipe.augment)
-    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume)
+    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume, after=after)

@@ -16,11 +16,12 @@ from models_store.errors import Unavailable
 from models_store.life import Queue
 from models_store.offers import Ability
 from models_store.store import Store
-from workers import audits, methods, shelf
+from workers import audits, methods, pruning, shelf
 from workers.bench import Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
 from workers.pulse import keep_signing
+from workers.sparsity import Pruner
 
 log = logging.getLogger("lethe.worker")
 
@@ -61,15 +62,17 @@ def abilities() -> list[Ability]:
     """Everything on the shelves, with parameters as JSON Schema."""
     found = [_ability("audit", name, kind) for name, kind in shelf.on(audits, Audit).items()]
     for name, kind in shelf.on(methods, Method).items():
-        traits = {
-            "designed_for": sorted(kind.designed_for),
-            "needs": sorted(kind.needs),
-            "exact": kind.exact,
-        }
+        traits = {"designed_for": sorted(kind.designed_for), **_needs(kind)}
         found.append(_ability("method", name, kind, traits))
+    for name, pruner in shelf.on(pruning, Pruner).items():
+        found.append(_ability("pruner", name, pruner, _needs(pruner)))
     found += [Ability("net", net.name, net.about, net.schema, {}) for net in shelf.architectures()]
     found.append(_ability("recipe", "default", Recipe))
     return found
+
+
+def _needs(kind: type[Method] | type[Pruner]) -> dict[str, object]:
+    return {"needs": sorted(kind.needs), "exact": kind.exact}
 
 
 def _ability(kind: str, name: str, thing: type, traits: dict[str, object] | None = None) -> Ability:

@@ -59,6 +59,8 @@ class TrainIn(In):
     recipe: Json = Field(default_factory=dict)
     """Its defaults and bounds are those of the worker."""
     seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    log_updates: bool = False
+    """Keep what every update changed, for `amnesiac`: as many bytes as the weights, for each."""
 
 
 class TrainOut(Out):
@@ -130,7 +132,9 @@ def train_model(
     """Train a new version from the start, on what nobody has had forgotten."""
     with store.begin() as db:
         found = registry.get(db, model)
-        job = intake.open_training(db, found, body.recipe, body.seed, owner)
+        job = intake.open_training(
+            db, found, body.recipe, body.seed, owner, log_updates=body.log_updates
+        )
         out = TrainOut(id=job.id, model=found.id, seed=job.seed)
     relay.wake()
     return tagged(request, out, status=202, retry_after=2, Location=f"/jobs/{job.id}")

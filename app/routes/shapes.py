@@ -1,10 +1,12 @@
-"""A forget request and a job as several paths show them."""
+"""A forget request and a job as several paths show them, and a part of what is asked."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from app.wire import Out
+from pydantic import Field, model_validator
+
+from app.wire import In, Json, Name, Out
 from models_store.life import (
     REQUEST_ENDED,
     REQUEST_NEXT,
@@ -24,6 +26,23 @@ POLL_SECONDS = {
     RequestStatus.RUNNING: 1,
     RequestStatus.AWAITING_APPROVAL: 60,
 }
+
+
+class PruneIn(In):
+    """Make the net sparse before the method runs; its zeros stay in every version that follows."""
+
+    method: Name
+    """A name from `pruners` in `GET /methods`."""
+    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
+    """The share of the prunable weights that becomes zero."""
+    params: Json = Field(default_factory=dict)
+    """Its other parameters; its schema stands next to its name."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if "sparsity" in self.params:
+            raise ValueError("give `sparsity` once, outside of `params`")
+        return self
 
 
 class Failure(Out):
@@ -58,6 +77,8 @@ class RequestOut(Out):
     out_of_design: bool
     """Its method was not designed for such a target (`designed_for` in `GET /methods`): it runs
     all the same, and the audit says how far it went."""
+    prune: dict[str, Any] | None
+    """What made the net sparse first."""
     regime: Regime
     note: str | None
     interim_version: int | None

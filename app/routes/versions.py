@@ -93,6 +93,10 @@ class VersionOut(Out):
     method: str
     """`import`, `train`, or the method that made it."""
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """By what the version, or one before it, became sparse; those zeros have stayed."""
+    updates: str | None
+    """SHA-256 of the log of its training, where one was asked for."""
     trained_on: dict[str, Any]
     recipe: dict[str, Any] | None
     provenance: dict[str, Any]
