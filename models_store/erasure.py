@@ -99,6 +99,12 @@ def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None
         )
 
 
+def scored(db: Session, dataset_id: UUID) -> list[Version]:
+    """Versions of all models of a dataset that keep cached scores."""
+    mine = select(Version).join(Model, Model.id == Version.model_id)
+    return list(db.scalars(mine.where(Model.dataset_id == dataset_id, Version.scores.is_not(None))))
+
+
 def replace_scores(db: Session, version: Version, kept: Blob) -> str:
     """Switch a version's cached scores to a copy without erased rows; the digest to drop."""
     old = version.scores

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from models_store import jobs, lineage, registry, rungs, versions
 from models_store.columns import now
-from models_store.life import JobKind, JobStatus, Queue, RequestStatus, VersionState
+from models_store.life import REQUEST_ENDED, JobKind, JobStatus, Queue, RequestStatus, VersionState
 from models_store.tables import (
     ForgetRequest,
     Job,
@@ -19,6 +19,7 @@ from models_store.tables import (
 )
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 
 
 def tend(db: Session, model_id: UUID) -> Job | None:
@@ -31,7 +32,7 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     for version in _expired(db, model):
         if version.number not in needed and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
-    if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id, limit=1):
+    if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id):
         return None
     open_one = exists().where(
         Job.kind == JobKind.ERASE, Job.model_id == model.id, Job.status.in_(UNFINISHED)
@@ -64,16 +65,13 @@ def _has_rows_to_erase() -> ColumnElement[bool]:
 
 def _expired(db: Session, model: Model) -> list[Version]:
     """Superseded for longer than the policy's grace."""
-    grace = timedelta(seconds=registry.policy_of(model).grace_seconds)
-    return list(
-        db.scalars(
-            select(Version).where(
-                Version.model_id == model.id,
-                Version.state == VersionState.SUPERSEDED,
-                Version.superseded_at < now(-grace),
-            )
-        )
-    )
+    over = (Version.state == VersionState.SUPERSEDED) & (Version.superseded_at < _grace(model))
+    return list(db.scalars(select(Version).where(Version.model_id == model.id, over)))
+
+
+def _grace(model: Model) -> now:
+    """What came before this moment has had the grace of the model's policy."""
+    return now(-timedelta(seconds=registry.policy_of(model).grace_seconds))
 
 
 def _needed(db: Session, model: Model) -> set[int]:
@@ -93,20 +91,41 @@ def _needed(db: Session, model: Model) -> set[int]:
 
 
 def erasable_versions(db: Session, model: Model) -> list[Version]:
-    """Revoked ones, and failed candidates, that no unfinished rung starts from."""
+    """Revoked ones, and failed candidates after their grace, that no unfinished rung starts from."""
     needed = _needed(db, model)
-    gone = (VersionState.REVOKED, VersionState.QUARANTINED)
-    rows = select(Version).where(Version.model_id == model.id, Version.state.in_(gone))
+    gone = or_(
+        Version.state == VersionState.REVOKED,
+        (Version.state == VersionState.QUARANTINED) & (Version.created_at < _grace(model)),
+    )
+    rows = select(Version).where(Version.model_id == model.id, gone)
     return [v for v in db.scalars(rows.order_by(Version.number)) if v.number not in needed]
 
 
-def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> list[int]:
+def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:
     """Positions of samples whose pixels nobody needs any more, ascending.
 
-    A request has succeeded in having them forgotten, no request that names them is still open,
-    and no unfinished job of the dataset could still look at them.
+    Every model that was asked to forget them has done so, no request that names them is open, no
+    unfinished job could look at them, and no version of any model of the dataset that still has
+    its weights keeps them: while one does, they are what it would have to be made to forget by.
     """
-    naming = (
+    alive = (
+        select(Version)
+        .join(Model, Model.id == Version.model_id)
+        .where(Model.dataset_id == dataset_id, Version.state != VersionState.ERASED)
+        .order_by(Version.number)  # the oldest remember most
+    )
+    met = _met(dataset_id)
+    rows = set(db.scalars(met))
+    for version in db.scalars(alive) if rows else ():
+        rows -= set(db.scalars(met.where(lineage.keeps(db, version))))
+        if not rows:
+            break
+    return sorted(rows)
+
+
+def _met(dataset_id: UUID) -> Select[int]:
+    """Positions of samples that somebody was asked to forget, and everybody who was asked has."""
+    named = (
         select(RequestSample.request_id)
         .join(ForgetRequest, ForgetRequest.id == RequestSample.request_id)
         .where(
@@ -115,27 +134,36 @@ def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> li
         )
         .correlate(Sample)
     )
-    still_open = (
-        RequestStatus.ACCEPTED,
-        RequestStatus.AWAITING_APPROVAL,
-        RequestStatus.QUEUED,
-        RequestStatus.RUNNING,
+    return select(Sample.position).where(
+        Sample.dataset_id == dataset_id,
+        Sample.forgotten_by.is_not(None),
+        Sample.erased_at.is_(None),
+        named.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
+        ~named.where(ForgetRequest.status.in_(OPEN)).exists(),
+        ~named.where(ForgetRequest.status == RequestStatus.FAILED, ~_made_good()).exists(),
+        ~_looking(dataset_id),
     )
-    looking = exists().where(
+
+
+def _made_good() -> ColumnElement[bool]:
+    """Has another request on the same model succeeded with the sample of a failed one?"""
+    better, again = aliased(ForgetRequest), aliased(RequestSample)
+    return exists().where(
+        better.model_id == ForgetRequest.model_id,
+        better.status == RequestStatus.SUCCEEDED,
+        again.request_id == better.id,
+        again.dataset_id == RequestSample.dataset_id,
+        again.position == RequestSample.position,
+    )
+
+
+def _looking(dataset_id: UUID) -> ColumnElement[bool]:
+    """Is there an unfinished job that may look at any sample?
+
+    A forget job looks at what open requests name, and at nothing else that has been forgotten.
+    """
+    return exists().where(
         Job.dataset_id == dataset_id,
-        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT, JobKind.TRAIN)),
+        Job.kind.not_in((JobKind.FORGET, JobKind.ERASE)),
         Job.status.in_(UNFINISHED),
     )
-    query = (
-        select(Sample.position)
-        .where(
-            Sample.dataset_id == dataset_id,
-            Sample.forgotten_by.is_not(None),
-            Sample.erased_at.is_(None),
-            naming.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
-            ~naming.where(ForgetRequest.status.in_(still_open)).exists(),
-            ~looking,
-        )
-        .order_by(Sample.position)
-    )
-    return list(db.scalars(query.limit(limit)))
