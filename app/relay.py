@@ -73,7 +73,8 @@ class Relay:
             return ""  # workers look for themselves
         with self._store.begin() as db:
             queued = desk.unrung(db, self._store.settings)
-        failpoint("relay.before_ring")
+        if queued:
+            failpoint("relay.before_ring")
         for rung, job in enumerate(queued):
             if self._store.bell.ring(job.id, job.attempt, job.queue):
                 continue

@@ -22,9 +22,10 @@ from uuid import UUID
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the chaos tests' houses
 
 import httpx
+from furniture import furnish
 from house import QUICK, Room
 from invariants import hold
-from scene import Scene, furnish, settings_of, staged
+from scene import Scene, settings_of, staged
 from services import Postgres, Redis
 from sqlalchemy import func, select
 

@@ -119,10 +119,11 @@ def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
         seed=job.seed,
         task=job.task,
     )
+    last = job.failures + 1 >= settings.max_attempts
     failure = {
-        "code": "worker_lost",
+        "code": "attempts_exhausted" if last else "worker_lost",
         "detail": f"The worker {job.lease_owner} went silent in attempt {job.attempt}; after "
-        f"{settings.max_attempts} lost attempts a job counts as failed.",
+        f"{settings.max_attempts} lost or failed attempts a job counts as failed.",
         "retryable": True,
     }
     try:

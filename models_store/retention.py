@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from models_store import jobs, lineage, registry, rungs, versions
@@ -95,7 +95,8 @@ def erasable_versions(db: Session, model: Model) -> list[Version]:
     needed = _needed(db, model)
     gone = or_(
         Version.state == VersionState.REVOKED,
-        (Version.state == VersionState.QUARANTINED) & (Version.created_at < _grace(model)),
+        (Version.state == VersionState.QUARANTINED)
+        & (func.coalesce(Version.superseded_at, Version.created_at) < _grace(model)),
     )
     rows = select(Version).where(Version.model_id == model.id, gone)
     return [v for v in db.scalars(rows.order_by(Version.number)) if v.number not in needed]

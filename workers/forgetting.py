@@ -39,6 +39,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     """Unlearn and judge the result; nothing but blobs is written."""
     before = bench.loaded(rung.subject, rung.weights)
     method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
+    method = shelf.lighter(method, claim.task)
     given, identity = _given(bench, claim, rung)
     neighbours = method.neighbours(before, given)
     after = deepcopy(before)
@@ -72,7 +73,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         neighbours=neighbours,
         run=facts,
         requests=rung.requests,
-        provenance=bench.provenance(claim.seed),
+        provenance=bench.provenance(claim.seed) | _deviation(claim),
     )
     report, scores = auditing.audit(bench, candidate)
     return Made(
@@ -104,19 +105,26 @@ def _given(bench: Bench, claim: Claim, rung: Rung) -> tuple[Given, str]:
         retain=checkpoints.rows_digest(retain),
         seed=str(claim.seed),
         precision=bench.precision,
+        **_deviation(claim),
     )
+    recipe = Recipe(**rung.recipe) if rung.recipe is not None else None
     given = Given(
         forget=laid.samples(forget),
         retain=laid.samples(retain),
         holdout=laid.samples(holdout[~torch.isin(holdout, training)]),
         classes=len(rung.subject.class_names),
         fresh=lambda seed: bench.net(rung.subject, seed),
-        recipe=Recipe(**rung.recipe) if rung.recipe is not None else None,
+        recipe=shelf.lighter(recipe, claim.task),
         rng=torch.Generator().manual_seed(claim.seed),
         precision=bench.precision,
         resume=checkpoints.found(bench.store, claim, identity),
     )
     return given, identity
+
+
+def _deviation(claim: Claim) -> dict[str, bool]:
+    """What was done otherwise than method and recipe say."""
+    return {"half_batch": True} if claim.task.get("lighter") else {}
 
 
 def _requested(rung: Rung) -> Tensor:

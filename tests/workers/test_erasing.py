@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 import torch
-from scene import Scene, furnish, staged
+from furniture import furnish
+from scene import Scene, staged
 from sqlalchemy import select
 
 from models_store import datasets, doctor, failpoints, registry, retention, versions
