@@ -57,7 +57,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     process.communicate()
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it never came true"
@@ -93,6 +93,7 @@ def test_everything_lies_in_one_folder(up: Up) -> None:
         (["datasets", "import", "/", "--name", "roots"], 3, "LETHE_IMPORT_ROOTS"),
         (["models", "show", "nobody"], 4, "nobody"),
         (["requests", "show", "no-uuid"], 3, "/request_id"),
+        (["requests", "extend", "no-uuid", "complex"], 3, "/request_id"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
