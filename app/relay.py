@@ -60,13 +60,12 @@ class Relay:
         """Do what is due now; what went wrong, if anything did. Raises `Unavailable`."""
         with self._store.begin() as db:
             leads = crew.lead(db, self._name, self._store.settings)
-        trouble = self._ring() if leads or woken else ""
         period = self._store.settings.reap_every.total_seconds()
         if leads and monotonic() - self._reaped_at >= period:
             self._reap()
             self._tend()
             self._reaped_at = monotonic()
-        return trouble
+        return self._ring() if leads or woken else ""
 
     def _ring(self) -> str:
         if self._store.settings.broker_url is None:

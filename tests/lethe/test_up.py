@@ -134,7 +134,10 @@ def test_a_room_that_dies_is_opened_again(up: Up) -> None:
     first = up.child("uvicorn")
 
     first.kill()
-    until(lambda: answers(up) and up.child("uvicorn").pid != first.pid)
+    first.wait()
+    until(lambda: answers(up))
+
+    assert up.child("uvicorn").pid != first.pid
 
     assert up.process.stdout is not None
     assert "Data and logs" in up.process.stdout.readline()
@@ -146,5 +149,5 @@ def test_it_stops_in_good_order(up: Up) -> None:
 
     os.kill(up.process.pid, signal.SIGTERM)
 
-    assert up.process.wait(60) == 0
-    assert not [child for child in children if child.is_running()]
+    assert up.process.wait(240) == 0
+    assert psutil.wait_procs(children, timeout=60)[1] == []
