@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,8 +39,6 @@ MODELS, REQUESTS, WORKERS = 10, 200, 3
 PATIENCE_SECONDS = 180.0
 BARS = {"test": 10.0, "production": 75.0}
 """Worst recovery, seconds."""
-TIMINGS = QUICK | {"LETHE_LEASE": "PT3S", "LETHE_BEAT_EVERY": "PT0.3S"}
-"""The tests' own, with a lease that is short enough to be lost often."""
 
 
 @dataclass
@@ -61,14 +60,11 @@ class Soak:
         next_kill = began + 3
         for number in range(REQUESTS):
             self.submit(number)
-            while True:
-                self.tend()
-                if monotonic() > next_kill and self.spare():
-                    self.strike()
-                    next_kill = monotonic() + self.chance.uniform(2, 5)
-                if monotonic() > began + (number + 1) * every:
-                    break
-                sleep(0.05)
+            self.tend()
+            if monotonic() > next_kill and self.spare():
+                self.strike()
+                next_kill = monotonic() + self.chance.uniform(2, 5)
+            sleep(max(0.0, began + (number + 1) * every - monotonic()))
         deadline = monotonic() + PATIENCE_SECONDS
         while self.open_requests() and monotonic() < deadline:
             self.tend()
@@ -105,17 +101,13 @@ class Soak:
             "target": {"kind": "subjects", "subject_ids": [f"person-{number // MODELS:03d}"]},
             "lane": self.chance.choice(("fast", "quality", "exact")),
         }
+        key = {"Idempotency-Key": f"soak-{number}"}
         while True:
-            try:
-                answer = self.scene.house.client.post(
-                    "/forget-requests", json=body, headers={"Idempotency-Key": f"soak-{number}"}
-                )
-            except httpx.TransportError:
-                sleep(0.2)
-                continue
-            if answer.status_code == 202:
-                return
-            assert answer.status_code == 503, answer.text
+            with suppress(httpx.TransportError):
+                answer = self.scene.house.client.post("/forget-requests", json=body, headers=key)
+                if answer.status_code == 202:
+                    return
+                assert answer.status_code == 503, answer.text
             sleep(0.2)
 
     def kill_worker(self) -> None:
@@ -199,8 +191,10 @@ def spread(seconds: list[float]) -> dict[str, float | None]:
     return {"median": round(middle, 2), "worst": round(worst, 2), "count": len(seconds)}
 
 
-def production() -> dict[str, str]:
-    """The settings' own timings, in place of the tests'."""
+def timings_of(name: str) -> dict[str, str]:
+    """`test`: the tests' own, with a shorter lease; `production`: those of the settings."""
+    if name == "test":
+        return {"LETHE_LEASE": "PT3S", "LETHE_BEAT_EVERY": "PT0.3S"}
     fields = {f"LETHE_{name.upper()}": one.default for name, one in Settings.model_fields.items()}
     return {name: f"PT{fields[name].total_seconds()}S" for name in QUICK}
 
@@ -217,9 +211,7 @@ def soak(folder: Path, timings: str, seconds: float, seed: int) -> dict[str, Any
         "LETHE_FAILPOINTS": "",
     }
     try:
-        with staged(
-            folder, "server", **where, **(production() if timings == "production" else TIMINGS)
-        ) as scene:
+        with staged(folder, "server", **where, **timings_of(timings)) as scene:
             scene.house.migrate()
             store = Store.open(settings_of(scene.house.environment))
             furnish(store, folder, models=MODELS)

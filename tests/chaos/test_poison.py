@@ -59,7 +59,7 @@ def test_fm20_a_job_that_wants_more_memory_than_a_worker_may_have_fails_and_the_
 
 def test_an_import_whose_worker_is_killed_at_a_shard_begins_anew(scene: Scene) -> None:
     path = digits_npz(scene.house.folder, count=100)
-    body = {"name": "more digits", "path": str(path)}
+    body = {"name": "more-digits", "path": str(path)}
     accepted = scene.house.post("/datasets", 202, json=body)
     scene.arm(import_shard="kill")
 
@@ -70,4 +70,4 @@ def test_an_import_whose_worker_is_killed_at_a_shard_begins_anew(scene: Scene) -
 
     assert scene.went_off
     assert (job()["status"], len(job()["attempts"])) == ("succeeded", 2)
-    assert scene.house.get("/datasets/more digits")["counts"] == {"train": 75, "test": 25}
+    assert scene.house.get("/datasets/more-digits")["counts"] == {"train": 75, "test": 25}
