@@ -10,6 +10,7 @@ from models_store import jobs, lineage, registry, rungs, versions
 from models_store.columns import now
 from models_store.life import REQUEST_ENDED, JobKind, JobStatus, Queue, RequestStatus, VersionState
 from models_store.tables import (
+    Dataset,
     ForgetRequest,
     Job,
     Model,
@@ -18,6 +19,7 @@ from models_store.tables import (
     Version,
 )
 
+OLD = (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 
@@ -25,17 +27,19 @@ OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 def tend(db: Session, model_id: UUID) -> Job | None:
     """Revoke a model's versions whose grace is over; open a job if there is something to erase.
 
-    The leader calls it over and over: it does nothing where nothing is due.
+    One such job of a dataset at a time. The leader calls it over and over: it does nothing where
+    nothing is due.
     """
     model = registry.locked(db, model_id)
-    needed = _needed(db, model)
-    for version in _expired(db, model):
-        if version.number not in needed and lineage.remembered(db, version):
+    for version in _past_grace(db, model):
+        if version.state is VersionState.SUPERSEDED and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
     if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id):
         return None
     open_one = exists().where(
-        Job.kind == JobKind.ERASE, Job.model_id == model.id, Job.status.in_(UNFINISHED)
+        Job.kind == JobKind.ERASE,
+        Job.dataset_id == model.dataset_id,
+        Job.status.in_(UNFINISHED),
     )
     if db.scalar(select(open_one)):
         return None
@@ -45,33 +49,46 @@ def tend(db: Session, model_id: UUID) -> Job | None:
 
 
 def models_to_tend(db: Session) -> list[UUID]:
-    """Models with an old version, or with samples that some request has had forgotten."""
-    old = exists().where(
-        Version.model_id == Model.id,
-        Version.state.in_(
-            (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
-        ),
-    )
-    return list(db.scalars(select(Model.id).where(or_(old, _has_rows_to_erase()))))
+    """Models with something due, and one of each dataset with pixels to overwrite.
 
-
-def _has_rows_to_erase() -> ColumnElement[bool]:
-    return exists().where(
-        Sample.dataset_id == Model.dataset_id,
+    It only reads: whoever looks often must not hold up those who write.
+    """
+    old = exists().where(Version.model_id == Model.id, Version.state.in_(OLD))
+    due = [model.id for model in db.scalars(select(Model).where(old)) if _is_due(db, model)]
+    waiting = exists().where(
+        Sample.dataset_id == Dataset.id,
         Sample.forgotten_by.is_not(None),
         Sample.erased_at.is_(None),
     )
+    for dataset_id in db.scalars(select(Dataset.id).where(waiting)).all():
+        if erasable_rows(db, dataset_id):
+            mine = select(Model.id).where(Model.dataset_id == dataset_id).order_by(Model.id)
+            due += db.scalars(mine.limit(1))
+    return sorted(set(due))
 
 
-def _expired(db: Session, model: Model) -> list[Version]:
-    """Superseded for longer than the policy's grace."""
-    over = (Version.state == VersionState.SUPERSEDED) & (Version.superseded_at < _grace(model))
-    return list(db.scalars(select(Version).where(Version.model_id == model.id, over)))
+def _is_due(db: Session, model: Model) -> bool:
+    return any(
+        version.state is not VersionState.SUPERSEDED or lineage.remembered(db, version)
+        for version in _past_grace(db, model)
+    )
 
 
-def _grace(model: Model) -> now:
-    """What came before this moment has had the grace of the model's policy."""
-    return now(-timedelta(seconds=registry.policy_of(model).grace_seconds))
+def _past_grace(db: Session, model: Model) -> list[Version]:
+    """Versions that were replaced, failed or revoked, past the policy's grace, in order.
+
+    What an unfinished rung starts from, or will start from, is left out.
+    """
+    grace = now(-timedelta(seconds=registry.policy_of(model).grace_seconds))
+    since = func.coalesce(Version.superseded_at, Version.created_at)
+    found = select(Version).where(
+        Version.model_id == model.id,
+        Version.state.in_(OLD),
+        or_(Version.state == VersionState.REVOKED, since < grace),
+    )
+    past = db.scalars(found.order_by(Version.number)).all()
+    needed = _needed(db, model) if past else set()
+    return [version for version in past if version.number not in needed]
 
 
 def _needed(db: Session, model: Model) -> set[int]:
@@ -92,14 +109,8 @@ def _needed(db: Session, model: Model) -> set[int]:
 
 def erasable_versions(db: Session, model: Model) -> list[Version]:
     """Revoked ones, and failed candidates after their grace, that no unfinished rung starts from."""
-    needed = _needed(db, model)
-    gone = or_(
-        Version.state == VersionState.REVOKED,
-        (Version.state == VersionState.QUARANTINED)
-        & (func.coalesce(Version.superseded_at, Version.created_at) < _grace(model)),
-    )
-    rows = select(Version).where(Version.model_id == model.id, gone)
-    return [v for v in db.scalars(rows.order_by(Version.number)) if v.number not in needed]
+    past = _past_grace(db, model)
+    return [version for version in past if version.state is not VersionState.SUPERSEDED]
 
 
 def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:

@@ -62,6 +62,8 @@ def _overwrite(store: Store, claim: Claim, shard: Shard, rows: list[int]) -> Non
     with store.begin() as db:
         jobs.beat(db, claim, store.settings)
         current = db.get_one(Shard, (shard.dataset_id, shard.number))
+        if current.digest != shard.digest:
+            raise RuntimeError(f"Shard {shard.number} was rewritten by somebody else.")
         old = erasure.replace_shard(db, current, _blob(kept, SHARD), rows)
     _drop(store, [old])
 
