@@ -65,7 +65,7 @@ def _overwrite(store: Store, claim: Claim, shard: Shard, rows: list[int]) -> Non
         if current.digest != shard.digest:
             raise RuntimeError(f"Shard {shard.number} was rewritten by somebody else.")
         old = erasure.replace_shard(db, current, _blob(kept, SHARD), rows)
-    _drop(store, [old])
+    _drop(store, old)
 
 
 def _forget_scores(store: Store, claim: Claim) -> None:
@@ -90,7 +90,7 @@ def _forget_scores(store: Store, claim: Claim) -> None:
             if current.state is VersionState.ERASED or current.scores != version.scores:
                 continue
             old = erasure.replace_scores(db, current, _blob(kept, scoring.MEDIA))
-        _drop(store, [old])
+        _drop(store, old)
 
 
 def _blob(kept: Kept, media_type: str) -> Blob:

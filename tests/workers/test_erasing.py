@@ -15,7 +15,7 @@ from models_store import datasets, doctor, failpoints, registry, retention, vers
 from models_store.life import JobStatus, VersionState
 from models_store.settings import Settings
 from models_store.store import Store
-from models_store.tables import Job, Model, Sample, Tombstone
+from models_store.tables import Blob, Job, Model, Sample, Tombstone
 from workers import tasks
 from workers.bench import Bench, pick_device
 from workers.scoring import load_scores
@@ -132,6 +132,29 @@ def test_cached_outputs_go_although_the_attempt_that_overwrote_the_pixels_died(
         erased = torch.tensor(datasets.erased(db, scene.dataset_id))
     assert digest is not None
     assert len(erased) == 3
+    assert not torch.isin(load_scores(scene.store.blobs.read(digest)).rows, erased).any()
+
+
+def test_cached_outputs_that_two_versions_share_go_from_both(scene: Scene, bench: Bench) -> None:
+    model = forget(scene, bench)
+    with scene.store.begin() as db:
+        model = registry.locked(db, model.id)
+        new = versions.get(db, model.id, "2")
+        kept = db.get_one(Blob, new.digest)
+        twin = versions.add(
+            db, model, 3, kept=kept, method="import", state=VersionState.CHECKING, parent=2,
+            trained_on={"inherited": 1}, scores=new.scores, recipe=None,
+        )  # fmt: skip
+
+    assert tasks.carry_out(bench, order_erasure(scene, model))
+
+    with scene.store.read() as db:
+        digests = {versions.get(db, model.id, number).scores for number in ("2", "3")}
+        erased = torch.tensor(datasets.erased(db, scene.dataset_id))
+    assert (len(digests), len(erased)) == (1, 3)
+    assert twin.scores not in digests
+    [digest] = digests
+    assert digest is not None
     assert not torch.isin(load_scores(scene.store.blobs.read(digest)).rows, erased).any()
 
 
