@@ -183,9 +183,7 @@ class Postgres(Service):
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one statement outside a transaction."""
-        with psycopg.connect(
-            self._dsn(database), autocommit=True, connect_timeout=10
-        ) as connection:
+        with psycopg.connect(self._dsn(database), autocommit=True, connect_timeout=9) as connection:
             connection.execute(statement.encode())
 
     def create_database(self, template: str = "template1") -> str:
