@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lethe.client import Json
+from lethe.requests import listed_in
 from lethe.screen import Hand, hand, pairs
 
 app = typer.Typer(help="Models and their versions.")
@@ -49,8 +50,7 @@ def bring(
     recipe: Recipe = None,
 ) -> None:
     """Add weights; they are checked and audited before they are served."""
-    ids = trained_on_ids.read_text().split("\n") if trained_on_ids else None
-    seen = {"sample_ids": [line for line in ids if line]} if ids else {}
+    seen = {"sample_ids": listed_in(trained_on_ids)} if trained_on_ids else None
     meta: Json = {
         "trained_on": seen or {"splits": trained_on.split(",")},
         "recipe": pairs(recipe) if recipe else None,

@@ -115,9 +115,25 @@ def deny(
     hand(context).show(hand(context).client.post(f"/forget-requests/{request}/deny", body))
 
 
+@app.command()
+def extend(
+    context: typer.Context,
+    request: str,
+    reason: Annotated[str, typer.Argument(help="Why; the law asks for it.")],
+) -> None:
+    """Put off the due date of a request, once, before it has come."""
+    path = f"/forget-requests/{request}/extend"
+    hand(context).show(hand(context).client.post(path, {"reason": reason}))
+
+
 def follow(held: Hand, request: Json) -> Json:
     """Watch a request to its end and return it as it then stands. Raises `Failed`."""
     return held.watch(f"/forget-requests/{request['id']}", f"Request {request['id'][-6:]}")
+
+
+def listed_in(file: Path) -> list[str]:
+    """The IDs in a file, one on each line; an ID may hold spaces."""
+    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 
 def _target(label: str | None, samples: Path | None, subjects: str | None) -> Json:
@@ -127,6 +143,6 @@ def _target(label: str | None, samples: Path | None, subjects: str | None) -> Js
     if label is not None:
         return {"kind": "class", "label": int(label) if label.isdecimal() else label}
     if samples is not None:
-        return {"kind": "samples", "sample_ids": samples.read_text().split()}
+        return {"kind": "samples", "sample_ids": listed_in(samples)}
     assert subjects is not None
     return {"kind": "subjects", "subject_ids": subjects.split(",")}

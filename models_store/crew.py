@@ -68,12 +68,18 @@ def busy(db: Session) -> dict[str, UUID]:
 
 def present(db: Session, settings: Settings) -> int:
     """How many workers have given a sign of life within a lease."""
-    rows = db.scalars(
-        select(Worker.name).where(
-            Worker.stopped_at.is_(None), Worker.last_beat_at > now(-settings.lease)
-        )
-    )
-    return len(list(rows))
+    return len(_present(db, settings))
+
+
+def idle(db: Session, settings: Settings) -> list[Worker]:
+    """Those of them who are at no job."""
+    at_work = busy(db)
+    return [worker for worker in _present(db, settings) if worker.name not in at_work]
+
+
+def _present(db: Session, settings: Settings) -> list[Worker]:
+    fresh = Worker.last_beat_at > now(-settings.lease)
+    return list(db.scalars(select(Worker).where(Worker.stopped_at.is_(None), fresh)))
 
 
 def lead(db: Session, holder: str, settings: Settings) -> bool:

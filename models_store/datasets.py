@@ -165,6 +165,12 @@ def forgotten(db: Session, dataset_id: UUID) -> list[int]:
     )
 
 
+def erased(db: Session, dataset_id: UUID) -> list[int]:
+    """Positions of all samples whose pixels have been overwritten, ascending."""
+    gone = Sample.dataset_id == dataset_id, Sample.erased_at.is_not(None)
+    return list(db.scalars(select(Sample.position).where(*gone).order_by(Sample.position)))
+
+
 def positions_of(db: Session, dataset_id: UUID, sample_ids: Sequence[str]) -> dict[str, int]:
     """Where these samples lie; unknown ones are absent."""
     from_ids = in_dataset(db, dataset_id, sample_ids)

@@ -37,7 +37,7 @@ def erase_version(db: Session, version: Version) -> list[str]:
                 model_id=version.model_id, number=version.number,
             )
         )  # fmt: skip
-        _release(db, digest)
+        _released(db, digest)
     events.append(
         db, "version.erased", chain=version.model_id, number=version.number,
         digest=version.digest,
@@ -58,14 +58,14 @@ def owned(db: Session, digest: str) -> bool:
     return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))
 
 
-def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> str:
+def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> list[str]:
     """Switch a shard to its rewritten copy and hash the identities of its erased rows.
 
     Args:
         rows: positions within the dataset, all in this shard.
 
     Returns:
-        The digest of the old file, to drop once this is committed.
+        The digest of the old file, to drop once this is committed; none if it has another owner.
     """
     old = shard.digest
     size = db.get(Blob, old)
@@ -76,12 +76,11 @@ def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) ->
             digest=old, size=size.size if size else 0, what="pixels", dataset_id=shard.dataset_id
         )
     )
-    _release(db, old)
     _hash_identities(db, shard.dataset_id, rows)
     events.append(
         db, "samples.erased", dataset=str(shard.dataset_id), shard=shard.number, count=len(rows)
     )
-    return old
+    return _released(db, old)
 
 
 def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None:
@@ -102,8 +101,14 @@ def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None
         )
 
 
-def replace_scores(db: Session, version: Version, kept: Blob) -> str:
-    """Switch a version's cached scores to a copy without erased rows; the digest to drop."""
+def scored(db: Session, dataset_id: UUID) -> list[Version]:
+    """Versions of all models of a dataset that keep cached scores."""
+    mine = select(Version).join(Model, Model.id == Version.model_id)
+    return list(db.scalars(mine.where(Model.dataset_id == dataset_id, Version.scores.is_not(None))))
+
+
+def replace_scores(db: Session, version: Version, kept: Blob) -> list[str]:
+    """Switch a version's cached scores to a copy without erased rows; what to drop after that."""
     old = version.scores
     assert old is not None
     size = db.get(Blob, old)
@@ -115,14 +120,16 @@ def replace_scores(db: Session, version: Version, kept: Blob) -> str:
             model_id=version.model_id, number=version.number,
         )
     )  # fmt: skip
-    _release(db, old)
-    return old
+    return _released(db, old)
 
 
-def _release(db: Session, digest: str) -> None:
+def _released(db: Session, digest: str) -> list[str]:
+    """The bytes that nobody owns any more, now that their owner has let go."""
     db.flush()
-    if not owned(db, digest):
-        db.execute(delete(Blob).where(Blob.digest == digest))
+    if owned(db, digest):
+        return []
+    db.execute(delete(Blob).where(Blob.digest == digest))
+    return [digest]
 
 
 def left_behind(db: Session, model: Model) -> list[str]:

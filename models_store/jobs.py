@@ -179,9 +179,14 @@ def end(db: Session, claim: Claim, status: JobStatus, failure: dict[str, Any] | 
 
 
 def try_again(db: Session, claim: Claim, failure: dict[str, Any]) -> Job:
-    """This attempt failed, but another may do better. Raises `LostClaim`."""
+    """This attempt failed, but another may do better. Raises `LostClaim`.
+
+    After one that ran out of memory the job's task says `lighter`.
+    """
     lock_model(db, claim.model_id)
     values = {"failures": Job.failures + 1, "failure": failure, "rung_at": None}
+    if failure["code"] == "out_of_memory":
+        values["task"] = get(db, claim.job_id).task | {"lighter": True}
     job = _held(db, claim, _idle(JobStatus.QUEUED) | values)
     _end_attempt(db, claim, "failed", failure)
     events.append(

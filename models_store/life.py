@@ -127,14 +127,15 @@ JOB_NEXT: dict[JobStatus, frozenset[JobStatus]] = {
 VERSION_NEXT: dict[VersionState, frozenset[VersionState]] = {
     V.CHECKING: frozenset({V.ACTIVE, V.QUARANTINED}),
     V.CANDIDATE: frozenset({V.PROVISIONAL, V.ACTIVE, V.QUARANTINED}),
-    V.PROVISIONAL: frozenset({V.ACTIVE, V.SUPERSEDED}),
-    V.ACTIVE: frozenset({V.SUPERSEDED}),
+    V.PROVISIONAL: frozenset({V.ACTIVE, V.SUPERSEDED, V.QUARANTINED}),
+    V.ACTIVE: frozenset({V.SUPERSEDED, V.QUARANTINED}),
     V.SUPERSEDED: frozenset({V.ACTIVE, V.REVOKED}),
     V.REVOKED: frozenset({V.ERASED}),
     V.QUARANTINED: frozenset({V.ERASED}),
     V.ERASED: frozenset(),
 }
-"""`superseded` becomes `active` again by a rollback, which is refused if it remembers."""
+"""`superseded` becomes `active` again by a rollback, which is refused if it remembers, or when the
+served version is `quarantined` because its bytes are damaged."""
 
 SERVED = (V.PROVISIONAL, V.ACTIVE)
 REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)

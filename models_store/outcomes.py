@@ -159,13 +159,22 @@ def publish_first(
         db.merge(scores)
         version.scores = scores.digest
     audits.add(db, model.id, number, claim.job_id, report)
-    if report.verdict == "fail" or lineage.remembered(db, version):
+    _admit(db, version, report)
+    _tell(db, claim, version, report)
+    return version
+
+
+def _admit(db: Session, version: Version, report: Report) -> None:
+    """Serve a first version, unless it fails or would bring back what has been forgotten."""
+    if (
+        report.verdict == "fail"
+        or lineage.remembered(db, version)
+        or lineage.remembers_erased(db, version)
+    ):
         shelf.move(db, version, VersionState.QUARANTINED)
     else:
         version.assured = True
         shelf.serve(db, version, VersionState.ACTIVE)
-    _tell(db, claim, version, report)
-    return version
 
 
 def publish_trained(
@@ -178,11 +187,7 @@ def publish_trained(
     version = _add(
         db, model, made, claim, method="train", parent=None, trained_on=trained_on, recipe=recipe
     )
-    if made.report.verdict == "fail" or lineage.remembered(db, version):
-        shelf.move(db, version, VersionState.QUARANTINED)
-    else:
-        version.assured = True
-        shelf.serve(db, version, VersionState.ACTIVE)
+    _admit(db, version, made.report)
     _tell(db, claim, version, made.report)
     return version
 

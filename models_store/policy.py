@@ -41,7 +41,8 @@ class Policy(BaseModel):
     """Must somebody approve each request before it is queued?"""
 
     grace_seconds: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
-    """How long a superseded version that remembers erased data may still be downloaded."""
+    """How long a superseded version that remembers erased data may still be downloaded, and one that
+    failed its audit stays on disk."""
 
     def method(self, goal: str, lane: Lane) -> str:
         """The method of a rung, for a union of requests of this goal (`class` or `samples`)."""

@@ -13,7 +13,7 @@ from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import auditing, checkpoints, training, updates, weights
+from workers import auditing, checkpoints, shelf, training, updates, weights
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
@@ -59,7 +59,7 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         left_out = lineage.named_requests(db, model.dataset_id)
     rows = bench.lay(subject.dataset_id).split("train")
     rows = rows[~torch.isin(rows, gone)]
-    recipe = Recipe(**claim.task["recipe"])
+    recipe = shelf.lighter(Recipe(**claim.task["recipe"]), claim.task)
     net, seconds, log = _trained(bench, claim, pulse, subject, rows, recipe)
     kept = bench.store.blobs.put(weights.dump(net))
     pulse.enter(Phase.AUDITING)

@@ -42,8 +42,7 @@ def run(store: Store, claim: Claim, pulse: Pulse) -> None:
         if mine:
             _overwrite(store, claim, shard, mine)
         pulse.count(done, len(shards))
-    if rows:
-        _forget_scores(store, claim, rows)
+    _forget_scores(store, claim)
     with store.begin() as db:
         jobs.finish(db, claim, {"versions": len(gone), "samples": len(rows)})
 
@@ -63,19 +62,25 @@ def _overwrite(store: Store, claim: Claim, shard: Shard, rows: list[int]) -> Non
     with store.begin() as db:
         jobs.beat(db, claim, store.settings)
         current = db.get_one(Shard, (shard.dataset_id, shard.number))
+        if current.digest != shard.digest:
+            raise RuntimeError(f"Shard {shard.number} was rewritten by somebody else.")
         old = erasure.replace_shard(db, current, _blob(kept, SHARD), rows)
-    _drop(store, [old])
+    _drop(store, old)
 
 
-def _forget_scores(store: Store, claim: Claim, rows: list[int]) -> None:
-    """Cached outputs for erased images go from every version that keeps some."""
-    assert claim.model_id is not None
+def _forget_scores(store: Store, claim: Claim) -> None:
+    """Cached outputs for erased images go from every version, of any model, that keeps some.
+
+    Also those for images that an earlier attempt at this job has erased.
+    """
+    assert claim.dataset_id is not None
     with store.read() as db:
-        alive = [v for v in versions.page(db, claim.model_id, None, 10_000) if v.scores]
+        erased = torch.tensor(datasets.erased(db, claim.dataset_id), dtype=torch.int64)
+        alive = erasure.scored(db, claim.dataset_id)
     for version in alive:
         assert version.scores is not None
         scores = scoring.load_scores(store.blobs.read(version.scores))
-        left = scores.rows[~torch.isin(scores.rows, torch.tensor(rows))]
+        left = scores.rows[~torch.isin(scores.rows, erased)]
         if len(left) == len(scores.rows):
             continue
         kept = store.blobs.put(scoring.dump_scores(scores.of(left)))
@@ -85,7 +90,7 @@ def _forget_scores(store: Store, claim: Claim, rows: list[int]) -> None:
             if current.state is VersionState.ERASED or current.scores != version.scores:
                 continue
             old = erasure.replace_scores(db, current, _blob(kept, scoring.MEDIA))
-        _drop(store, [old])
+        _drop(store, old)
 
 
 def _blob(kept: Kept, media_type: str) -> Blob:

@@ -43,6 +43,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     """Unlearn and judge the result; nothing but blobs is written."""
     before = bench.loaded(rung.subject, rung.weights)
     method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
+    method = shelf.lighter(method, claim.task)
     given, identity = _given(bench, claim, rung, needs=method.needs)
     run = partial(drive, store=bench.store, claim=claim, pulse=pulse, run=identity)
     start, since = pruned.start(rung, before, given, run), perf_counter()
@@ -86,7 +87,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         neighbours=neighbours if isinstance(neighbours, Tensor) else None,
         run=facts,
         requests=rung.requests,
-        provenance=bench.provenance(claim.seed),
+        provenance=bench.provenance(claim.seed) | _deviation(claim),
     )
     report, scores = auditing.audit(bench, candidate)
     return Made(
@@ -119,14 +120,16 @@ def _given(bench: Bench, claim: Claim, rung: Rung, needs: frozenset[str]) -> tup
         retain=checkpoints.rows_digest(retain),
         seed=str(claim.seed),
         precision=bench.precision,
+        **_deviation(claim),
     )
+    recipe = Recipe(**rung.recipe) if rung.recipe is not None else None
     given = Given(
         forget=laid.samples(forget),
         retain=laid.samples(retain),
         holdout=laid.samples(holdout[~torch.isin(holdout, training)]),
         classes=len(rung.subject.class_names),
         fresh=lambda seed: bench.net(rung.subject, seed),
-        recipe=Recipe(**rung.recipe) if rung.recipe is not None else None,
+        recipe=shelf.lighter(recipe, claim.task),
         updates=_log(bench, rung) if "updates" in needs else None,
         rng=torch.Generator().manual_seed(claim.seed),
         precision=bench.precision,
@@ -138,6 +141,11 @@ def _given(bench: Bench, claim: Claim, rung: Rung, needs: frozenset[str]) -> tup
 def _log(bench: Bench, rung: Rung) -> Log | None:
     """The training log of the base; that of an ancestor no longer adds up to it."""
     return Log(bench.store.blobs.path(rung.updates)) if rung.updates is not None else None
+
+
+def _deviation(claim: Claim) -> dict[str, bool]:
+    """What was done otherwise than method and recipe say."""
+    return {"half_batch": True} if claim.task.get("lighter") else {}
 
 
 def _requested(rung: Rung) -> Tensor:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from time import sleep
@@ -28,6 +29,8 @@ log = logging.getLogger("lethe.worker")
 
 def ready(store: Store, name: str, queues: Sequence[Queue]) -> Bench:
     """A bench that has done its first step, in a process that has signed in."""
+    if (limit := store.settings.memory_limit) is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     bench = Bench(store=store, name=name, device=pick_device())
     _one_step(bench.device)
     badge = Badge(

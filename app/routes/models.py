@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.auth import Owner
 from app.openapi import follow
-from app.paging import page
+from app.paging import newest
 from app.problems import BadPageToken, refusals
 from app.wire import In, Json, Name, Out, Page, PageSize, PageToken, TheRelay, TheStore, tagged
 from models_store import intake, registry
@@ -100,16 +100,9 @@ def list_models(
 ) -> Page[ModelOut]:
     """Models, newest first."""
     with store.read() as db:
-        rows, following = page(
-            lambda after, limit: registry.page(db, after, limit),
-            lambda row: row.id,
-            UUID,
-            size=page_size,
-            token=page_token,
-            filters={},
+        return newest(
+            lambda after, limit: registry.page(db, after, limit), ModelOut, page_size, page_token
         )
-    items = [ModelOut.model_validate(row) for row in rows]
-    return Page(items=items, next_page_token=following)
 
 
 @router.get("/{model}", response_model=ModelOut, responses=refusals(NotFound))

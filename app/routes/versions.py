@@ -1,6 +1,7 @@
 """`/models/{id}/versions`: weights in, weights out, and which of them is served."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -42,7 +43,7 @@ from models_store.errors import (
 from models_store.intake import Origin
 from models_store.life import VersionState
 from models_store.store import Store
-from models_store.tables import Job, Version
+from models_store.tables import Job, Model, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["models"])
 
@@ -220,12 +221,7 @@ def promote_version(
     model: str, which: str, request: Request, store: TheStore, owner: Owner
 ) -> Response:
     """Serve an older version again, unless it remembers what has been erased since."""
-    with store.begin() as db:
-        found = registry.get(db, model)
-        version = versions.get(db, found.id, which)
-        versions.promote(db, found, version, owner)
-        out = VersionOut.model_validate(version)
-    return tagged(request, out)
+    return tagged(request, _decided(versions.promote, store, model, which, owner))
 
 
 @router.post(
@@ -237,9 +233,19 @@ def revoke_version(
     model: str, which: str, request: Request, store: TheStore, owner: Owner
 ) -> Response:
     """Withdraw a superseded version: its weights are refused from now on."""
+    return tagged(request, _decided(versions.revoke, store, model, which, owner))
+
+
+def _decided(
+    act: Callable[[Any, Model, Version, str], None],
+    store: Store,
+    model: str,
+    which: str,
+    owner: str,
+) -> VersionOut:
+    """Act in one transaction; the version as it then stands."""
     with store.begin() as db:
         found = registry.get(db, model)
         version = versions.get(db, found.id, which)
-        versions.revoke(db, found, version, owner)
-        out = VersionOut.model_validate(version)
-    return tagged(request, out)
+        act(db, found, version, owner)
+        return VersionOut.model_validate(version)
