@@ -185,9 +185,10 @@ class Audit(ABC):
     __pydantic_config__: ClassVar[dict[str, Any]] = Method.__pydantic_config__
     tier: ClassVar[int] = 0
     """0: seconds, no references. 1: against references; weighs what tier 0 only screens."""
-    controls: ClassVar[frozenset[str]] = frozenset()
-    """Control models that its gates are put to at run time: `original`, which they must fail
-    together, and `never_saw`, which each must pass."""
+    compares: ClassVar[bool] = False
+    """Does it set forgotten images against never-trained ones? Then these must be of one kind."""
+    controlled: ClassVar[bool] = False
+    """Are its gates put to models of which the truth is known, each time that it is asked?"""
 
     @abstractmethod
     def ask(self, evidence: Evidence) -> list[Finding]:
