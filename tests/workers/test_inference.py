@@ -97,6 +97,18 @@ def test_few_are_surely_few_only_among_many() -> None:
     assert few(300, 1000, 0.10, 0.05) is Verdict.FAIL
 
 
+def test_the_chance_of_a_rate_is_that_of_dealing_ranks_at_random() -> None:
+    rng, hits = np.random.default_rng(8), 9
+    ranks = np.array([rng.permutation(130) for _ in range(20_000)])
+    threshold = np.sort(ranks[:, 30:], axis=1)[:, -6]  # five of a hundred others are above it
+    dealt = ((ranks[:, :30] > threshold[:, None]).sum(1) >= hits).mean()
+
+    members = np.concatenate([np.full(hits, 9.0), np.full(30 - hits, -9.0)])
+    found = rate(true_positives(members, np.arange(100.0) / 100, 0.05), 100, 0.1)
+
+    assert found.p_value == pytest.approx(dealt, abs=0.003)
+
+
 # ---- retrained models --------------------------------------------------------------------------
 
 
@@ -150,14 +162,14 @@ def test_influences_have_the_variance_of_the_area() -> None:
 def test_the_interval_of_the_residue_holds_the_truth_as_often_as_it_says() -> None:
     rng, one, many = np.random.default_rng(6), strata(200), strata(800)
     held = 0
-    for _ in range(150):
+    for _ in range(100):
         known, rest = rng.normal(1.5, 1, 200), rng.normal(size=800)
         before = influence(known, rest, one, many)
         after = influence(rng.normal(size=200), rng.normal(size=800), one, many)
         found = residue(before, after, rng)
         held += found.low <= 0.0 <= found.high
 
-    assert held >= 0.95 * 150 - 2 * sqrt(0.05 * 0.95 * 150)
+    assert held >= 0.95 * 100 - 2 * sqrt(0.05 * 0.95 * 100)
 
 
 def test_where_nothing_was_to_be_seen_no_share_of_it_is_left() -> None:

@@ -22,6 +22,11 @@ def clean() -> Evidence:
     return drawn.evidence(Law())
 
 
+@pytest.fixture(scope="module")
+def cleared(clean: Evidence) -> Judgement:
+    return judge(clean, tier=1)
+
+
 def found(judgement: Judgement, test: str) -> Finding:
     return next(finding for finding in judgement.findings if finding.test == test)
 
@@ -29,16 +34,14 @@ def found(judgement: Judgement, test: str) -> Finding:
 # ---- the version -------------------------------------------------------------------------------
 
 
-def test_a_model_without_residue_passes_and_its_controls_hold(clean: Evidence) -> None:
-    judgement = judge(clean, tier=1)
-
-    assert (judgement.verdict, judgement.assurance) == (PASS, "tier1")
-    assert judgement.tiers == {0: PASS, 1: PASS}
-    assert [(c.name, c.verdict) for c in judgement.controls] == [
+def test_a_model_without_residue_passes_and_its_controls_hold(cleared: Judgement) -> None:
+    assert (cleared.verdict, cleared.assurance) == (PASS, "tier1")
+    assert cleared.tiers == {0: PASS, 1: PASS}
+    assert [(c.name, c.verdict) for c in cleared.controls] == [
         ("original_must_fail", FAIL),
         ("never_saw_must_pass", PASS),
     ]
-    area = found(judgement, "rmia.auc")
+    area = found(cleared, "rmia.auc")
     assert area.power is not None
     assert area.power > 0.9
     assert abs(area.details["residue"]["value"]) < 0.2
@@ -108,11 +111,13 @@ def test_a_policy_that_wants_a_certificate_gets_no_pass_without(clean: Evidence)
     assert "certificate" in judgement.reason
 
 
-def test_whoever_tries_often_must_pass_at_a_stricter_level(clean: Evidence) -> None:
-    once, often = judge(clean, tier=1), judge(clean, tier=1, attempt=1000)
+def test_whoever_tries_often_must_pass_at_a_stricter_level(
+    clean: Evidence, cleared: Judgement
+) -> None:
+    often = judge(clean, tier=1, attempt=1000)
 
-    assert (once.verdict, often.verdict) == (PASS, OPEN)
-    assert found(often, "rmia.auc").estimate == found(once, "rmia.auc").estimate
+    assert (cleared.verdict, often.verdict) == (PASS, OPEN)
+    assert found(often, "rmia.auc").estimate == found(cleared, "rmia.auc").estimate
     assert often.attempt == 1000
 
 

@@ -23,7 +23,7 @@ GATE = "A few images bring the class back no sooner than after retraining."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relearn(Audit):
-    """For forgotten classes: copies of the nets are shown a few images, and come back how soon?
+    """For forgotten classes: how soon copies of the nets learn them again from a few images.
 
     `images` never-trained images of the class, beside as many retain images, are trained on by
     plain SGD; the estimate is the mean accuracy on other never-trained images of the class over
