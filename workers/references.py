@@ -9,7 +9,7 @@ from scipy import special, stats
 from torch import Tensor
 
 from workers.evidence import Evidence, References
-from workers.signals import comparable, rows
+from workers.signals import comparable, labels, rows
 from workers.statistics import Flags, Floats, Ints, auc
 
 LEAST = 2
@@ -35,6 +35,8 @@ class Pool:
     """(K, n)."""
     out: Flags
     """(K, n): not trained on the row, and its margin is known."""
+    trained: Flags
+    """(K, n): trained on the row, and its margin is known."""
     known: Flags
     """(K, n): the margin is known; it was not cut out with a row that was erased."""
 
@@ -48,29 +50,37 @@ class Pool:
         """(n,): the mean probability of the true label, likewise."""
         return self.mean(special.expit(self.margins))
 
+    @property
+    def memorised(self) -> Floats:
+        """(n,): by how much training on the row raises its margin; NaN where no model was."""
+        return _mean(self.margins, self.trained) - self.hardness
+
     def mean(self, values: Floats) -> Floats:
         """(K, n) -> (n,): over the models that are OUT; NaN where there is none."""
-        count = self.out.sum(0)
-        with np.errstate(invalid="ignore"):
-            found: Floats = np.where(self.out, values, 0.0).sum(0) / np.where(count, count, np.nan)
-        return found
+        return _mean(values, self.out)
 
     def at(self, which: Ints) -> "Pool":
         """The part about these positions."""
         return Pool(
-            margins=self.margins[:, which], out=self.out[:, which], known=self.known[:, which]
+            margins=self.margins[:, which],
+            out=self.out[:, which],
+            trained=self.trained[:, which],
+            known=self.known[:, which],
         )
 
     def without(self, k: int) -> "Pool":
         """Nothing is known of what model k says."""
         rest = (np.arange(len(self.out)) != k)[:, None]
-        return replace(self, out=self.out & rest, known=self.known & rest)
+        return replace(
+            self, out=self.out & rest, trained=self.trained & rest, known=self.known & rest
+        )
 
-    def halves(self) -> tuple["Pool", "Pool"]:
-        """The OUT models of each row dealt to two hands, so that one selects and one measures."""
-        turn = np.cumsum(self.out, axis=0) % 2 == 1
-        first, second = self.out & turn, self.out & ~turn
-        return replace(self, out=first), replace(self, out=second)
+
+def _mean(values: Floats, among: Flags) -> Floats:
+    count = among.sum(0)
+    with np.errstate(invalid="ignore"):
+        found: Floats = np.where(among, values, 0.0).sum(0) / np.where(count, count, np.nan)
+    return found
 
 
 def view(references: References, chosen: Tensor) -> Pool:
@@ -78,8 +88,13 @@ def view(references: References, chosen: Tensor) -> Pool:
     at = torch.searchsorted(references.rows, chosen).clamp(max=len(references.rows) - 1)
     margins = references.margins[:, at].double().numpy()
     known = np.isfinite(margins) & (references.rows[at] == chosen).numpy()
-    out = _thinned(~references.trained[:, at].numpy() & known, references.rows[at].numpy())
-    return Pool(margins=np.where(known, margins, 0.0), out=out, known=known)
+    trained = references.trained[:, at].numpy() & known
+    return Pool(
+        margins=np.where(known, margins, 0.0),
+        out=_thinned(known & ~trained, references.rows[at].numpy()),
+        trained=trained,
+        known=known,
+    )
 
 
 def _thinned(out: Flags, named: Ints) -> Flags:
@@ -199,7 +214,7 @@ def _inverse_trigamma(value: float) -> float:
 
 
 def levelled(found: Floats, others: Floats, ours: Ints, theirs: Ints) -> tuple[Floats, Floats]:
-    """Standings in units of the never-trained rows of the same class: zero in the middle.
+    """Standings in units of the never-trained rows of the same stratum: zero in the middle.
 
     A model trained on more data than the pool's is surer of everything; that is no membership.
     """
@@ -213,15 +228,26 @@ def levelled(found: Floats, others: Floats, ours: Ints, theirs: Ints) -> tuple[F
     return mine, yours
 
 
-def bins(pool: Pool, others: Pool, ours: Ints, theirs: Ints, most: int) -> tuple[Ints, Ints]:
-    """Strata of class and hardness: the quantiles of the never-trained rows of each class.
+def strata(evidence: Evidence, found: Sides, most: int, least: int = 10) -> tuple[Ints, Ints]:
+    """Classes, in steps of hardness: whom each row is compared with, forgotten and never trained.
 
-    As many to a class, up to `most`, as leave ten never-trained rows in each.
+    Who asks to be forgotten may have asked for hard images. As many steps to a class, up to
+    `most`, as leave `least` never-trained rows in each.
     """
+    assert evidence.references is not None
+    ours, others = (view(evidence.references, chosen) for chosen in found)
+    own, their = (labels(evidence, chosen).numpy() for chosen in found)
+    return bins(ours, others, own, their, most, least)
+
+
+def bins(
+    pool: Pool, others: Pool, ours: Ints, theirs: Ints, most: int, least: int = 10
+) -> tuple[Ints, Ints]:
+    """As `strata`, of rows of these classes that are as hard as these pools say."""
     mine, yours = np.zeros(len(ours), np.int64), np.zeros(len(theirs), np.int64)
     for stratum in np.unique(ours):
         here, there = ours == stratum, theirs == stratum
-        size = max(1, min(most, int(there.sum()) // 10))
+        size = max(1, min(most, int(there.sum()) // least))
         edges = np.quantile(others.hardness[there], np.linspace(0, 1, size + 1)[1:-1])
         mine[here] = stratum * most + np.searchsorted(edges, pool.hardness[here])
         yours[there] = stratum * most + np.searchsorted(edges, others.hardness[there])

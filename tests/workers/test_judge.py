@@ -145,9 +145,8 @@ def test_logits_made_from_margins_have_them() -> None:
 
 
 def test_a_model_that_never_saw_is_no_reference_for_itself(clean: Evidence) -> None:
-    innocent = never_saw(clean)
+    (innocent,) = never_saw(clean)
 
-    assert innocent is not None
     assert innocent.references is not None
     assert clean.references is not None
     rows = torch.cat([clean.parts["forget"], clean.parts["nonmembers"]])

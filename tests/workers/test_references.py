@@ -26,7 +26,7 @@ def references(seed: int = 0) -> References:
 def normal(rows: int, out: int = 4, seed: int = 0) -> Pool:
     rng = np.random.default_rng(seed)
     every = np.ones((out, rows), np.bool_)
-    return Pool(margins=rng.normal(size=(out, rows)), out=every, known=every)
+    return Pool(margins=rng.normal(size=(out, rows)), out=every, trained=~every, known=every)
 
 
 # ---- who may speak -----------------------------------------------------------------------------
@@ -60,12 +60,14 @@ def test_a_row_that_was_cut_out_or_never_asked_about_is_unknown() -> None:
     assert pool.out.any(0).tolist() == [True, False, False, False]
 
 
-def test_the_hands_of_a_pool_share_no_model() -> None:
+def test_what_training_on_a_row_raises_is_seen_where_both_sides_are_known() -> None:
     known = references()
-    first, second = (half.out for half in view(known, known.rows).halves())
+    known.margins[:] = 3.0 * known.trained
 
-    assert not (first & second).any()
-    assert (first.sum(0) == second.sum(0)).all()
+    found = view(known, known.rows).memorised
+
+    assert found[: ROWS // 2] == pytest.approx(3.0)
+    assert np.isnan(found[ROWS // 2 :]).all()
 
 
 # ---- scores ------------------------------------------------------------------------------------

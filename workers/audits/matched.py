@@ -9,13 +9,11 @@ from scipy import stats
 
 from workers.attacks import Attack, Told, beside, unanswered, weighed
 from workers.evidence import Audit, Evidence, Finding, Verdict
-from workers.references import MISSING, Sides, bins, sides, view
-from workers.signals import entropy, labels, margin
+from workers.references import MISSING, Sides, sides, strata
+from workers.signals import entropy, margin
 from workers.statistics import Floats, Ints
 
 SIGNALS = {"margin": margin, "entropy": entropy}
-COARSE = 3
-"""Strata of hardness in which whole distributions are compared: they need more images each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ class Matched(Audit):
         if found is None:
             gate = f"The area lies within {self.margin} of one half, or a quarter of what was."
             return [unanswered("matched.auc", gate, MISSING)]
-        ours, theirs = _strata(evidence, found, self.strata)
+        ours, theirs = strata(evidence, found, self.strata)
         before, after = (
             Told(*(margin(scores.of(chosen)) for chosen in found))
             for scores in (evidence.before, evidence.after)
@@ -65,7 +63,7 @@ class Matched(Audit):
 
     def _whole(self, evidence: Evidence, found: Sides, name: str) -> Finding:
         mine, yours = (SIGNALS[name](evidence.after.of(chosen)) for chosen in found)
-        statistic, chance = _apart(mine, yours, *_strata(evidence, found, COARSE))
+        statistic, chance = _apart(mine, yours, *strata(evidence, found, self.strata))
         good = chance > self.p_limit
         reason = f"Were they alike, so large a difference would have a chance of {chance:.2g}."
         return Finding(
@@ -78,13 +76,6 @@ class Matched(Audit):
             details={"nonmembers": len(yours)},
             p_value=chance,
         )
-
-
-def _strata(evidence: Evidence, found: Sides, most: int) -> tuple[Ints, Ints]:
-    assert evidence.references is not None
-    ours, others = (view(evidence.references, chosen) for chosen in found)
-    own, their = (labels(evidence, chosen).numpy() for chosen in found)
-    return bins(ours, others, own, their, most)
 
 
 def _apart(mine: Floats, yours: Floats, ours: Ints, theirs: Ints) -> tuple[float, float]:

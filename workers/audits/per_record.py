@@ -11,13 +11,15 @@ from scipy import stats
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Verdict
 from workers.inference import discoveries, rate
-from workers.references import MISSING, Sides, levelled, sides, standing, view
-from workers.signals import counts, labels, margin
+from workers.references import MISSING, Sides, levelled, sides, standing, strata, view
+from workers.signals import counts, margin
 from workers.statistics import Flags, Floats, placements, proportion, true_positives
 
 LEVEL = 0.05
 STEPS = 20
 """Bars of the histogram of p-values."""
+STRATA, ENOUGH = 5, 50
+"""Steps of hardness in a class, and how many never-trained images each must have."""
 FITTED = 100
 """Never-trained images from which the shape of the tail is learned."""
 
@@ -27,7 +29,7 @@ class PerRecord(Audit):
     """A p-value for each forgotten image, for either tail: a right of persons, not of averages.
 
     An image's margin is held against those of models that never saw it, in units of their spread,
-    and that against the never-trained images of its class. `high` and `low`: the share of images
+    and that against the never-trained images of its class and hardness. `high` and `low`: the share of images
     that stand out more than 95 % of those do is at most 5 % and `excess_limit`; too many high ones
     are remembered, too many low ones were pushed away. `exposed`: no image is flagged high at a
     false-discovery rate of `q_limit` (p by a Student-t fitted to the never-trained images, which
@@ -118,8 +120,7 @@ def _standings(evidence: Evidence, found: Sides) -> tuple[Floats, Floats]:
     assert evidence.references is not None
     whole, n = torch.cat([found.ours, found.others]), len(found.ours)
     standings = standing(margin(evidence.after.of(whole)), view(evidence.references, whole))
-    own, their = (labels(evidence, chosen).numpy() for chosen in found)
-    return levelled(standings[:n], standings[n:], own, their)
+    return levelled(standings[:n], standings[n:], *strata(evidence, found, STRATA, ENOUGH))
 
 
 def _shown_by_pool(evidence: Evidence, found: Sides) -> Flags:

@@ -8,19 +8,21 @@ from annotated_types import Gt, Lt
 from workers.attacks import Attack, Told, unanswered, weighed
 from workers.evidence import Audit, Evidence, Finding
 from workers.inference import rate
-from workers.references import MISSING, Sides, rmia, sides, tuned, view
-from workers.signals import labels, margin, rows
+from workers.references import MISSING, Sides, rmia, sides, strata, tuned, view
+from workers.signals import margin, rows
 from workers.statistics import true_positives
 
 FEW, MANY = 200, 600
 STRICT = 1000
+STEPS = 10
+"""Steps of hardness in a class: the ratio alone does not take all of it out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rmia(Audit):
     """RMIA, offline: how much surer is the model of an image than models that never saw it? Gates.
 
-    `auc`: forgotten against never-trained images of the same classes, in both directions, within
+    `auc`: forgotten against never-trained images of the same class and hardness, both ways, within
     a margin that is a quarter of what the same attack sees in the version before, and at most
     `margin`. An attack that sees nothing there clears nobody. `tpr` and `tpr_strict`: the share of
     forgotten images found while 1 % (0.1 %) of the others are accused, where the images resolve
@@ -80,7 +82,7 @@ def _attack(evidence: Evidence, found: Sides, a: float) -> Attack:
         )
         for s in (evidence.before, evidence.after)
     )
-    ours, theirs = (labels(evidence, chosen).numpy() for chosen in found)
+    ours, theirs = strata(evidence, found, STEPS)
     return Attack(before=before, after=after, ours=ours, theirs=theirs)
 
 

@@ -1,6 +1,6 @@
 """Are the images that the old model knew best forgotten as well?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Annotated, ClassVar
 
@@ -12,22 +12,21 @@ from torch import Tensor
 
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Scores, Verdict
-from workers.references import MISSING, Pool, Sides, bins, sides, view
-from workers.signals import labels, margin
+from workers.references import MISSING, Pool, Sides, sides, view
+from workers.signals import comparable, labels, margin
 from workers.statistics import Auc, auc
-
-STRATA = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstDecile(Audit):
-    """The area under the curve on the tenth of D_f that the old model had memorised most. A gate.
+    """The area under the curve on the tenth of D_f that models memorise most. A gate.
 
-    An average hides an exposed tail. Memorised most are those whose margin in the version before
-    is furthest above that of models that never saw them; half of the pool selects them, and the
-    other half takes their hardness out of what is compared, since whoever selects and measures
-    by the same models finds what they selected for. Never fewer than `least` images are looked
-    at: of a smaller forget set, that is more than a tenth. Below twice that, it is not asked.
+    An average hides an exposed tail. Memorised most are the images whose margin training raises
+    most, by the models of the pool that were trained on them against those that were not. The
+    never-trained images that they are compared with are chosen in the same way, by the same
+    threshold, for many were drawn into the training of pool models too; so the choice favours
+    neither side. Never fewer than `least` images are looked at: of a smaller forget set, that is
+    more than a tenth. Below twice that, it is not asked.
 
     Source: Feldman and Zhang, "What Neural Networks Memorize and Why", NeurIPS 2020 (memorisation);
     Carlini et al., "LiRA", S&P 2022 (averages hide the exposed few); limits are ours.
@@ -54,20 +53,26 @@ class WorstDecile(Audit):
         if len(found.ours) < 2 * self.least:
             reason = f"It takes {2 * self.least} forgotten images to speak of a part of them."
             return [Finding(test=test, estimate=None, n=len(found.ours), reason=reason)]
-        worst = self._known_best(evidence, found)
+        chosen = self._memorised(evidence, found)
+        if not len(chosen.ours):
+            return [unanswered(test, gate, MISSING)]
         before, after = (
-            _area(evidence, scores, Sides(worst, found.others))
-            for scores in (evidence.before, evidence.after)
+            _area(evidence, scores, chosen) for scores in (evidence.before, evidence.after)
         )
         return [self._ruled(evidence, before, after, gate)]
 
-    def _known_best(self, evidence: Evidence, found: Sides) -> Tensor:
-        """The rows of D_f that the old model knew far better than half of the pool did."""
-        selecting, _ = _halves(evidence, found.ours)
-        known = margin(evidence.before.of(found.ours)) - selecting.hardness
-        size = max(self.least, len(known) // 10)
-        best = np.sort(np.argsort(-known, kind="stable")[:size])
-        return found.ours[torch.from_numpy(best)]
+    def _memorised(self, evidence: Evidence, found: Sides) -> Sides:
+        """The rows of either side above the threshold that a tenth of D_f exceeds."""
+        mine, yours = (_pool(evidence, chosen).memorised for chosen in found)
+        ranked = np.sort(mine[np.isfinite(mine)])[::-1]
+        size = min(len(ranked), max(self.least, len(mine) // 10))
+        threshold = ranked[size - 1] if size else np.inf
+        ours, others = (
+            chosen[torch.from_numpy(np.nan_to_num(known, nan=-np.inf) >= threshold)]
+            for chosen, known in zip(found, (mine, yours), strict=True)
+        )
+        beside = replace(evidence, parts={**evidence.parts, "nonmembers": others})
+        return Sides(*comparable(beside, ours))
 
     def _ruled(self, evidence: Evidence, before: Auc, after: Auc, gate: str) -> Finding:
         value, low, high = after.interval(0.95)
@@ -94,20 +99,13 @@ class WorstDecile(Audit):
         )
 
 
-def _halves(evidence: Evidence, chosen: Tensor) -> tuple[Pool, Pool]:
+def _pool(evidence: Evidence, chosen: Tensor) -> Pool:
     assert evidence.references is not None
-    return view(evidence.references, chosen).halves()
+    return view(evidence.references, chosen)
 
 
-def _area(evidence: Evidence, scores: Scores, found: Sides) -> Auc:
-    """Strata by the half that selects, calibration by the other."""
-    (select, measure), (others_select, others_measure) = (
-        _halves(evidence, chosen) for chosen in found
-    )
-    own, their = (labels(evidence, chosen).numpy() for chosen in found)
-    ours, theirs = bins(select, others_select, own, their, STRATA)
-    mine, yours = (
-        margin(scores.of(chosen)) - pool.hardness
-        for chosen, pool in zip(found, (measure, others_measure), strict=True)
-    )
-    return auc(mine, yours, ours, theirs)
+def _area(evidence: Evidence, scores: Scores, chosen: Sides) -> Auc:
+    """Margins above those of models that never saw the row, within classes."""
+    mine, yours = (margin(scores.of(rows)) - _pool(evidence, rows).hardness for rows in chosen)
+    own, their = (labels(evidence, rows).numpy() for rows in chosen)
+    return auc(mine, yours, own, their)
