@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import lineage
+from models_store import lineage, retiring
 from models_store.blobs import Blobs
 from models_store.life import JOB_ENDED, JobKind, VersionState
 from models_store.tables import Blob, Job, Model, Version
@@ -26,6 +26,8 @@ class Findings:
     """Digests that a row owns and the folder does not have."""
     remembering: list[dict[str, Any]] = field(default_factory=list)
     """Versions whose weights are there and that remember what requests have had forgotten."""
+    references: list[dict[str, Any]] = field(default_factory=list)
+    """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
 def examine(db: Session, blobs: Blobs) -> Findings:
@@ -56,4 +58,5 @@ def examine(db: Session, blobs: Blobs) -> Findings:
                     "requests": [str(request) for request in unmet[:100]],
                 }
             )
+    found.references = retiring.remembering(db)
     return found

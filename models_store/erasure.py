@@ -1,6 +1,7 @@
 """Erasing: each row changes first, and says by a tombstone which bytes are to go."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, or_, select, update
@@ -8,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from models_store import events, keys, versions
 from models_store.columns import among, now
-from models_store.life import VersionState
-from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Version
+from models_store.life import MemberState, VersionState
+from models_store.tables import Blob, Job, Model, PoolMember, Sample, Shard, Tombstone, Version
 
 
 def erase_version(db: Session, version: Version) -> list[str]:
@@ -28,14 +29,7 @@ def erase_version(db: Session, version: Version) -> list[str]:
     version.scores = None
     versions.move(db, version, VersionState.ERASED, erased_at=now())
     for digest, what in digests.items():
-        size = db.get(Blob, digest)
-        db.add(
-            Tombstone(
-                digest=digest, size=size.size if size else 0, what=what,
-                model_id=version.model_id, number=version.number,
-            )
-        )  # fmt: skip
-        _release(db, digest)
+        bury(db, digest, what, model_id=version.model_id, number=version.number)
     events.append(
         db, "version.erased", chain=version.model_id, number=version.number,
         digest=version.digest,
@@ -45,14 +39,19 @@ def erase_version(db: Session, version: Version) -> list[str]:
 
 
 def owned(db: Session, digest: str) -> bool:
-    """Does a version that is not erased, or a shard, still need these bytes?"""
+    """Does a version or pool member that is not erased, or a shard, still need these bytes?"""
     by_version = exists().where(
         or_(
             (Version.digest == digest) & (Version.state != VersionState.ERASED),
             Version.scores == digest,
         )
     )
-    return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))
+    by_member = exists().where(
+        or_(PoolMember.scores == digest, PoolMember.weights == digest),
+        PoolMember.state != MemberState.ERASED,
+    )
+    by_shard = exists().where(Shard.digest == digest)
+    return bool(db.scalar(select(or_(by_version, by_member, by_shard))))
 
 
 def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> str:
@@ -65,15 +64,9 @@ def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) ->
         The digest of the old file, to drop once this is committed.
     """
     old = shard.digest
-    size = db.get(Blob, old)
     db.merge(kept)
     shard.digest = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="pixels", dataset_id=shard.dataset_id
-        )
-    )
-    _release(db, old)
+    bury(db, old, "pixels", dataset_id=shard.dataset_id)
     _hash_identities(db, shard.dataset_id, rows)
     events.append(
         db, "samples.erased", dataset=str(shard.dataset_id), shard=shard.number, count=len(rows)
@@ -103,20 +96,20 @@ def replace_scores(db: Session, version: Version, kept: Blob) -> str:
     """Switch a version's cached scores to a copy without erased rows; the digest to drop."""
     old = version.scores
     assert old is not None
-    size = db.get(Blob, old)
     db.merge(kept)
     version.scores = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="scores",
-            model_id=version.model_id, number=version.number,
-        )
-    )  # fmt: skip
-    _release(db, old)
+    bury(db, old, "scores", model_id=version.model_id, number=version.number)
     return old
 
 
-def _release(db: Session, digest: str) -> None:
+def bury(db: Session, digest: str, what: str, **of: Any) -> None:
+    """Set a tombstone for bytes that a row has just let go, and free them if no other owns them.
+
+    Args:
+        of: the columns of the tombstone that say whose they were.
+    """
+    blob = db.get(Blob, digest)
+    db.add(Tombstone(digest=digest, size=blob.size if blob else 0, what=what, **of))
     db.flush()
     if not owned(db, digest):
         db.execute(delete(Blob).where(Blob.digest == digest))

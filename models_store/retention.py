@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
-from models_store import jobs, lineage, registry, rungs, versions
+from models_store import jobs, lineage, registry, retiring, rungs, versions
 from models_store.columns import now
 from models_store.life import JobKind, JobStatus, Queue, RequestStatus, VersionState
 from models_store.tables import (
     ForgetRequest,
     Job,
     Model,
+    PoolMember,
     RequestSample,
     Sample,
     Version,
@@ -31,7 +32,8 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     for version in _expired(db, model):
         if version.number not in needed and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
-    if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id, limit=1):
+    retiring.retire(db, model.dataset_id)
+    if not _anything_to_erase(db, model):
         return None
     open_one = exists().where(
         Job.kind == JobKind.ERASE, Job.model_id == model.id, Job.status.in_(UNFINISHED)
@@ -43,15 +45,24 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     )
 
 
+def _anything_to_erase(db: Session, model: Model) -> bool:
+    return bool(
+        erasable_versions(db, model)
+        or erasable_rows(db, model.dataset_id, limit=1)
+        or erasable_members(db, model)
+    )
+
+
 def models_to_tend(db: Session) -> list[UUID]:
-    """Models with an old version, or with samples that some request has had forgotten."""
+    """Models with an old version, with forgotten samples, or with retired reference models."""
     old = exists().where(
         Version.model_id == Model.id,
         Version.state.in_(
             (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
         ),
     )
-    return list(db.scalars(select(Model.id).where(or_(old, _has_rows_to_erase()))))
+    due = or_(old, _has_rows_to_erase(), retiring.waits(Model.dataset_id))
+    return list(db.scalars(select(Model.id).where(due)))
 
 
 def _has_rows_to_erase() -> ColumnElement[bool]:
@@ -77,12 +88,15 @@ def _expired(db: Session, model: Model) -> list[Version]:
 
 
 def _needed(db: Session, model: Model) -> set[int]:
-    """Versions from which an unfinished rung starts, or will start."""
-    bases = select(Job.base_version).where(
-        Job.model_id == model.id, Job.kind == JobKind.FORGET, Job.status.in_(UNFINISHED)
+    """Versions from which an unfinished rung starts or will start, or that one audit compares."""
+    open_ones = select(Job).where(
+        Job.model_id == model.id,
+        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT)),
+        Job.status.in_(UNFINISHED),
     )
-    unfinished = db.scalars(bases).all()
-    found = {base for base in unfinished if base is not None}
+    unfinished = db.scalars(open_ones).all()
+    found = {job.base_version for job in unfinished if job.base_version is not None}
+    found |= {job.task["number"] for job in unfinished if job.kind is JobKind.AUDIT}
     served = versions.served(db, model.id)
     if unfinished and served is not None:
         found.add(rungs.safe_base(db, served).number)
@@ -98,6 +112,12 @@ def erasable_versions(db: Session, model: Model) -> list[Version]:
     gone = (VersionState.REVOKED, VersionState.QUARANTINED)
     rows = select(Version).where(Version.model_id == model.id, Version.state.in_(gone))
     return [v for v in db.scalars(rows.order_by(Version.number)) if v.number not in needed]
+
+
+def erasable_members(db: Session, model: Model) -> list[PoolMember]:
+    """Retired members of the dataset's reference pools, once this model's grace is over."""
+    grace = timedelta(seconds=registry.policy_of(model).grace_seconds)
+    return retiring.erasable(db, model.dataset_id, grace)
 
 
 def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> list[int]:
@@ -123,7 +143,7 @@ def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> li
     )
     looking = exists().where(
         Job.dataset_id == dataset_id,
-        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT, JobKind.TRAIN)),
+        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT, JobKind.TRAIN, JobKind.POOL)),
         Job.status.in_(UNFINISHED),
     )
     query = (
