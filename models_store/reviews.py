@@ -1,7 +1,6 @@
 """A version that is looked at again: after its rung, by the next tier, or when somebody asks."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -36,7 +35,7 @@ class Review:
     attempt: int
     """How often this tier has been asked about versions made for the same requests, this time
     included: who asks often enough passes once by chance."""
-    facts: dict[str, Any]
+    facts: dict[str, float]
     """Measured by the rung's run."""
     seed: int
 
@@ -148,7 +147,7 @@ def begin(db: Session, claim: Claim) -> Review:
         version=version,
         tier=claim.task["tier"],
         attempt=1 + (db.scalar(asked) or 0),
-        facts=job.result or {},
+        facts={name: each for name, each in (job.result or {}).items() if name != "version"},
         seed=job.seed,
     )
 

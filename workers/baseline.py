@@ -37,10 +37,11 @@ def check(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         version = versions.get(db, model.id, str(claim.task["number"]))
         root = lineage.line(db, version)[-1]
         rows = torch.tensor(lineage.training_rows(db, root, model.dataset_id))
+        gone = torch.tensor(datasets.forgotten(db, model.dataset_id), dtype=torch.int64)
     net = bench.loaded(subject, version.digest)
     facts = VersionFacts(number=version.number, digest=version.digest, method=version.method)
     pulse.enter(Phase.AUDITING)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     pulse.enter(Phase.PUBLISHING)
     with bench.store.begin() as db:
         outcomes.publish_first(db, claim, version.number, scores, report)
@@ -63,7 +64,7 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     kept = bench.store.blobs.put(weights.dump(net))
     pulse.enter(Phase.AUDITING)
     facts = VersionFacts(number=number, digest=kept.digest, method="train", seed=claim.seed)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     made = Made(
         number=number,
         weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
@@ -105,7 +106,13 @@ def _trained(
 
 
 def _audited(
-    bench: Bench, subject: Subject, net: nn.Module, facts: VersionFacts, rows: Tensor, seed: int
+    bench: Bench,
+    subject: Subject,
+    net: nn.Module,
+    facts: VersionFacts,
+    rows: Tensor,
+    gone: Tensor,
+    seed: int,
 ) -> tuple[Report, Blob]:
     candidate = Candidate(
         subject=subject,
@@ -119,6 +126,8 @@ def _audited(
         removed=NOTHING,
         training=rows,
         retain=rows,
+        forgotten=gone,
         provenance=bench.provenance(seed),
     )
-    return auditing.audit(bench, candidate)
+    report, scores = auditing.audit(bench, candidate)
+    return report, auditing.keep_scores(bench, scores)

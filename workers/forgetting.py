@@ -1,11 +1,12 @@
-"""A forget job in a straight line: load, unlearn, audit, publish."""
+"""A forget job in a straight line: load, unlearn, audit, publish; and a later audit of its result."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models_store import outcomes, rungs
+from models_store import outcomes, reviews, rungs
 from models_store.claims import Claim
 from models_store.failpoints import failpoint
 from models_store.life import Phase
@@ -51,17 +52,69 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         "samples_per_second": len(given.forget) / seconds if seconds else 0.0,
         "peak_memory_bytes": float(bench.peak_memory(pulse.peak_memory)),
     }
-    candidate = Candidate(
+    candidate = replace(
+        _candidate(bench, rung, given, (before, after), kept.digest, claim.seed),
+        neighbours=neighbours,
+        run=facts,
+    )
+    report, scores = auditing.audit(bench, candidate)
+    return Made(
+        number=rung.number,
+        weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
+        scores=auditing.keep_scores(bench, scores),
+        params=rung.params,
+        provenance=dict(candidate.provenance),
+        report=report,
+        facts=facts,
+    )
+
+
+def review(bench: Bench, claim: Claim, pulse: Pulse) -> None:
+    """Audit a version that a forget job has made: by another tier, or once more."""
+    with bench.store.read() as db:
+        found = reviews.begin(db, claim)
+    rung, version = found.rung, found.version
+    before = bench.loaded(rung.subject, rung.weights)
+    after = bench.loaded(rung.subject, version.digest)
+    given, _ = _given(bench, replace(claim, seed=found.seed), rung)
+    pulse.enter(Phase.AUDITING)
+    method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
+    candidate = replace(
+        _candidate(bench, rung, given, (before, after), version.digest, found.seed),
+        known_after=bench.scores(version.scores),
+        tier=found.tier,
+        attempt=found.attempt,
+        neighbours=method.neighbours(before, given),
+        run=found.facts,
+    )
+    report, _ = auditing.audit(bench, candidate)
+    pulse.enter(Phase.PUBLISHING)
+    with bench.store.begin() as db:
+        reviews.publish(db, claim, found, report)
+        failpoint("review.before_commit")
+
+
+def _candidate(
+    bench: Bench,
+    rung: Rung,
+    given: Given,
+    models: tuple[nn.Module, nn.Module],
+    digest: str,
+    seed: int,
+) -> Candidate:
+    """A rung's version beside its base.
+
+    Args:
+        models: the base, and the version. digest: of the version's weights.
+    """
+    before, after = models
+    return Candidate(
         subject=rung.subject,
         before=before,
         after=after,
         facts_before=VersionFacts(number=rung.base, digest=rung.weights),
         facts_after=VersionFacts(
-            number=rung.number,
-            digest=kept.digest,
-            method=rung.method,
-            params=rung.params,
-            seed=claim.seed,
+            number=rung.number, digest=digest, method=rung.method, params=rung.params, seed=seed
         ),
         known_before=bench.scores(rung.scores),
         goal=rung.goal,
@@ -69,20 +122,10 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         removed=given.forget.index.cpu(),
         training=torch.tensor(rung.training),
         retain=given.retain.index.cpu(),
-        neighbours=neighbours,
-        run=facts,
+        forgotten=torch.tensor(rung.forgotten, dtype=torch.int64),
+        recipe=rung.recipe,
         requests=rung.requests,
-        provenance=bench.provenance(claim.seed),
-    )
-    report, scores = auditing.audit(bench, candidate)
-    return Made(
-        number=rung.number,
-        weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
-        scores=scores,
-        params=rung.params,
-        provenance=dict(candidate.provenance),
-        report=report,
-        facts=facts,
+        provenance=bench.provenance(seed),
     )
 
 
