@@ -1,6 +1,7 @@
 """Reference pools: ordered, built member by member, and found for the models that share them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models_store import datasets, events, jobs, lineage, registry, rungs, targets, versions
 from models_store.claims import Claim
-from models_store.errors import NoRecipe, NotReady
+from models_store.errors import NoRecipe, NotFound, NotReady
 from models_store.life import JobKind, JobStatus, MemberKind, MemberState, Queue
 from models_store.rungs import Subject
 from models_store.tables import Blob, Dataset, Job, Model, Pool, PoolMember, Sample, Version
@@ -92,20 +93,33 @@ def find(db: Session, model: Model, recipe: Mapping[str, Any] | None) -> Pool | 
     )
 
 
+def of_model(db: Session, model: Model) -> Pool:
+    """The pool of the line that a model serves. Raises `NotReady`, `NotFound`."""
+    pool = find(db, model, root_of(db, model).recipe)
+    if pool is None:
+        raise NotFound(f"The model {model.name!r} has no reference pool yet.")
+    return pool
+
+
 def is_usable(db: Session, model: Model, recipe: Mapping[str, Any] | None) -> bool:
     """Has the model a pool with enough halves to lean on?"""
     pool = find(db, model, recipe)
-    if pool is None:
-        return False
-    ready = (PoolMember.pool_id == pool.id) & (PoolMember.state == MemberState.READY)
-    halves = select(func.count()).where(ready, PoolMember.kind == MemberKind.HALF)
-    return (db.scalar(halves) or 0) >= LEAST
+    return pool is not None and ready(members(db, pool.id))["halves"] >= LEAST
 
 
 def members(db: Session, pool_id: UUID, *states: MemberState) -> list[PoolMember]:
     """In the order in which they were built; of all states where none is named."""
     query = select(PoolMember).where(PoolMember.pool_id == pool_id).order_by(PoolMember.id)
     return list(db.scalars(query.where(PoolMember.state.in_(states)) if states else query))
+
+
+def ready(found: Sequence[PoolMember]) -> dict[str, Any]:
+    """How many `halves` are ready, and how many `retrains` by the class they have not seen."""
+    there = [member for member in found if member.state is MemberState.READY]
+    return {
+        "halves": sum(member.kind is MemberKind.HALF for member in there),
+        "retrains": dict(Counter(m.label for m in there if m.kind is MemberKind.RETRAIN)),
+    }
 
 
 def building(db: Session, pool_id: UUID) -> Job | None:
@@ -170,7 +184,7 @@ def begin(db: Session, claim: Claim) -> Build:
     assert claim.model_id is not None
     model = registry.get(db, str(claim.model_id))
     pool = db.get_one(Pool, UUID(claim.task["pool"]))
-    ready = members(db, pool.id, MemberState.READY)
+    there = members(db, pool.id, MemberState.READY)
     ever = select(func.count()).where(PoolMember.pool_id == pool.id)
     return Build(
         subject=rungs.subject(db, model),
@@ -179,8 +193,8 @@ def begin(db: Session, claim: Claim) -> Build:
         training=lineage.training_rows(db, root_of(db, model), model.dataset_id),
         forgotten=datasets.forgotten(db, model.dataset_id),
         erased=erased(db, model.dataset_id),
-        halves=[member for member in ready if member.kind is MemberKind.HALF],
-        retrains=[member for member in ready if member.kind is MemberKind.RETRAIN],
+        halves=[member for member in there if member.kind is MemberKind.HALF],
+        retrains=[member for member in there if member.kind is MemberKind.RETRAIN],
         serial=db.scalar(ever) or 0,
     )
 

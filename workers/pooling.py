@@ -40,14 +40,13 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     Between two members, as at every checkpoint, it makes way for a fast job.
     """
     pulse.enter(Phase.TRAINING)
-    built = 0
     while True:
         with bench.store.read() as db:
             build = pools.begin(db, claim)
         missing = _missing(build, claim.task)
+        built = sum(m.job_id == claim.job_id for m in build.halves + build.retrains)
         if not missing:
             break
-        built = sum(m.job_id == claim.job_id for m in build.halves + build.retrains)
         _build(bench, claim, pulse, build, (built, built + len(missing)))
         failpoint("pool.member_built")
         if pulse.should_give_way:
