@@ -155,7 +155,8 @@ def begin(db: Session, claim: Claim) -> Review:
 def publish(db: Session, claim: Claim, review: Review, report: Report) -> Version:
     """An audit job is done: its report is appended, and those who waited for it are told."""
     model = registry.locked(db, review.rung.subject.model_id)
-    jobs.finish(db, claim, {"version": review.version.number, "verdict": report.verdict})
+    result = {"version": review.version.number, "tier": report.tier, "verdict": report.verdict}
+    jobs.finish(db, claim, result)
     version = versions.get(db, model.id, str(review.version.number))
     audits.add(db, model.id, version.number, claim.job_id, report)
     good = ladder.is_good(db, version.method, report)
