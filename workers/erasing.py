@@ -13,7 +13,7 @@ from models_store.failpoints import failpoint
 from models_store.life import MemberKind, MemberState, Phase, VersionState
 from models_store.store import Store
 from models_store.tables import Blob, PoolMember, Shard
-from workers import references, scoring
+from workers import halves, scoring
 from workers.data.packing import rewrite
 from workers.importing import MEDIA as SHARD
 from workers.pulse import Pulse
@@ -109,7 +109,7 @@ def _forget_references(store: Store, claim: Claim, dataset_id: UUID, rows: list[
         with store.begin() as db:
             jobs.beat(db, claim, store.settings)
             current = db.get_one(PoolMember, member.id)
-            media = references.MEDIA if is_half else scoring.MEDIA
+            media = halves.MEDIA if is_half else scoring.MEDIA
             old = retiring.replace_scores(db, dataset_id, current, _blob(kept, media))
         _drop(store, [old])
 
@@ -125,11 +125,11 @@ def _without(store: Store, digest: str, rows: list[int]) -> Kept | None:
 
 def _cut(store: Store, digest: str, rows: list[int]) -> Kept | None:
     """A copy of a table of margins without these rows; None if it holds none of them."""
-    known, margins = references.load_margins(store.blobs.read(digest))
+    known, margins = halves.load_margins(store.blobs.read(digest))
     left = ~torch.isin(known, torch.tensor(rows))
     if left.all():
         return None
-    return store.blobs.put(references.dump_margins(known[left], margins[left]))
+    return store.blobs.put(halves.dump_margins(known[left], margins[left]))
 
 
 def _blob(kept: Kept, media_type: str) -> Blob:

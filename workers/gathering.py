@@ -12,7 +12,7 @@ from models_store.errors import NotFound
 from models_store.life import MemberKind, MemberState
 from models_store.rungs import Subject
 from models_store.tables import PoolMember
-from workers import references
+from workers import halves
 from workers.bench import Bench
 from workers.evidence import References, Retrain
 from workers.scoring import load_scores
@@ -31,27 +31,27 @@ def gather(
         pool = pools.find(db, registry.get(db, str(subject.model_id)), recipe)
         ready = pools.members(db, pool.id, MemberState.READY) if pool is not None else []
     count = len(bench.lay(subject.dataset_id).labels)
-    halves = [member for member in ready if member.kind is MemberKind.HALF]
+    of_halves = [member for member in ready if member.kind is MemberKind.HALF]
     retrains = [
         member
         for member in ready
         if member.kind is MemberKind.RETRAIN
-        and not references.unpacked(member.trained, count)[removed].any()
+        and not halves.unpacked(member.trained, count)[removed].any()
     ]
-    return _references(bench, halves, rows, count), _retrains(bench, subject, retrains, rows)
+    return _references(bench, of_halves, rows, count), _retrains(bench, subject, retrains, rows)
 
 
 def _references(
-    bench: Bench, halves: Sequence[PoolMember], rows: Tensor, count: int
+    bench: Bench, members: Sequence[PoolMember], rows: Tensor, count: int
 ) -> References | None:
     margins, trained = [], []
-    for member in halves:
+    for member in members:
         try:
             data = bench.store.blobs.read(member.scores)
         except NotFound:  # retired and erased since we looked
             continue
-        margins.append(references.spread(data, rows))
-        trained.append(references.unpacked(member.trained, count)[rows])
+        margins.append(halves.spread(data, rows))
+        trained.append(halves.unpacked(member.trained, count)[rows])
     if not margins:
         return None
     return References(rows=rows, margins=torch.stack(margins), trained=torch.stack(trained))

@@ -14,7 +14,7 @@ from models_store.failpoints import failpoint
 from models_store.life import MemberKind, Phase
 from models_store.pools import Build, Built
 from models_store.tables import Blob, PoolMember
-from workers import checkpoints, references, scoring, training, weights
+from workers import checkpoints, halves, scoring, training, weights
 from workers.bench import Bench, Laid, software
 from workers.drive import drive
 from workers.evidence import Scores
@@ -100,7 +100,7 @@ def _build(bench: Bench, claim: Claim, pulse: Pulse, build: Build, place: tuple[
         label=wanted.label,
         draw=wanted.draw,
         seed=wanted.seed,
-        trained=references.packed(wanted.rows, len(laid.labels)),
+        trained=halves.packed(wanted.rows, len(laid.labels)),
         scores=_margins(bench, scores) if is_half else _all(bench, scores),
         weights=None if is_half else _put(bench, weights.dump(net), weights.MEDIA),
         provenance=bench.provenance(wanted.seed) | {"seconds": round(seconds, 3)},
@@ -119,12 +119,12 @@ def _next(build: Build, claim: Claim, laid: Laid) -> Wanted:
         return Wanted(kind=MemberKind.RETRAIN, label=label, draw=build.serial, seed=seed, rows=rows)
     rows = torch.cat([training_rows, _beside(build, laid, training_rows)]).sort().values
     if (lonely := _lonely(build)) is not None:
-        seen = references.unpacked(lonely.trained, len(laid.labels))
+        seen = halves.unpacked(lonely.trained, len(laid.labels))
         return Wanted(
             kind=MemberKind.HALF, label=None, draw=lonely.draw, seed=seed, rows=rows[~seen[rows]]
         )
     groups = 2 * laid.labels.cpu()[rows] + torch.isin(rows, training_rows)
-    chosen = references.half(rows, groups, seed)
+    chosen = halves.half(rows, groups, seed)
     return Wanted(kind=MemberKind.HALF, label=None, draw=build.serial, seed=seed, rows=chosen)
 
 
@@ -154,8 +154,8 @@ def _within(steps: Steps, done: int, total: int) -> Steps:
 
 
 def _margins(bench: Bench, scores: Scores) -> Blob:
-    table = references.dump_margins(scores.rows, torch.from_numpy(margin(scores)))
-    return _put(bench, table, references.MEDIA)
+    table = halves.dump_margins(scores.rows, torch.from_numpy(margin(scores)))
+    return _put(bench, table, halves.MEDIA)
 
 
 def _all(bench: Bench, scores: Scores) -> Blob:

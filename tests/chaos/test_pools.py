@@ -41,10 +41,11 @@ def uninterrupted(stage: Stage) -> list[str]:
     return digests(calm.store)
 
 
+@pytest.mark.timeout(300)  # with the furnishing of the house, on a busy machine
 def test_a_build_whose_worker_is_killed_twice_ends_with_the_same_members(
     scene: Scene, uninterrupted: list[str]
 ) -> None:
-    scene.workers(2)
+    scene.workers(3)
     scene.arm(worker_checkpointed="kill#3")
     job = order(scene.store)
     scene.wait(lambda: scene.went_off)
@@ -54,7 +55,7 @@ def test_a_build_whose_worker_is_killed_twice_ends_with_the_same_members(
         with scene.store.read() as db:
             return db.get_one(Job, job).status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
 
-    scene.wait(ended, 120)
+    scene.wait(ended, 90)
 
     assert scene.went_off
     with scene.store.read() as db:

@@ -34,27 +34,28 @@ from models_store.life import (
     VersionState,
 )
 from models_store.pools import Retrains
+from models_store.registry import NewModel
 from models_store.settings import Settings
 from models_store.store import Store
 from models_store.tables import Audit, Job, PoolMember, Version
-from workers import gathering, references, scoring, tasks
+from workers import gathering, halves, scoring, tasks
 from workers.bench import Bench, pick_device
 from workers.scoring import load_scores
 
 HALVES = 4
 GONE = 4
 """The class that one retrain has not seen."""
-MODEL = "digits-1"
+MODEL = "digits-0"
 
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
-    """The home folder of two models with a pool of four halves and a retrain."""
+    """The home folder of a model with a pool of four halves and a retrain."""
     folder = tmp_path_factory.mktemp("pooled")
     (folder / "home").mkdir()
     shutil.copy(sqlite_template, folder / "home" / "lethe.db")
     store = Store.open(Settings(home=folder / "home"))
-    furnish(store, folder, models=2)
+    furnish(store, folder, models=1)
     job = order(store, HALVES, [Retrains(label=GONE, size=1)])
     assert tasks.carry_out(Bench(store=store, name="here", device=pick_device()), job)
     store.close()
@@ -85,7 +86,7 @@ def members(store: Store, *states: MemberState) -> list[PoolMember]:
 
 
 def seen(member: PoolMember) -> Tensor:
-    return references.unpacked(member.trained, 600)
+    return halves.unpacked(member.trained, 600)
 
 
 def version(scene: Scene, number: int) -> Version:
@@ -100,7 +101,7 @@ def set_policy(scene: Scene, **policy: Any) -> None:
 
 def forget(scene: Scene, bench: Bench) -> UUID:
     """Retrain one model without nine samples; the request, whose tier-1 audit waits."""
-    request: UUID = scene.submit(1, seed=3)
+    request: UUID = scene.submit(0, seed=3)
     assert tasks.carry_out(bench, scene.job(request).id)
     return request
 
@@ -109,11 +110,11 @@ def forget(scene: Scene, bench: Bench) -> UUID:
 
 
 def test_each_row_is_unseen_by_exactly_half_of_the_halves(scene: Scene, bench: Bench) -> None:
-    laid, halves = bench.lay(scene.dataset_id), members(scene.store)[:HALVES]
+    laid, found = bench.lay(scene.dataset_id), members(scene.store)[:HALVES]
 
-    trained = torch.stack([seen(member) for member in halves])
+    trained = torch.stack([seen(member) for member in found])
 
-    assert [member.kind for member in halves] == [MemberKind.HALF] * HALVES
+    assert [member.kind for member in found] == [MemberKind.HALF] * HALVES
     used = torch.cat([laid.split("train"), laid.split("test")])
     assert trained[:, used].sum(0).unique().tolist() == [HALVES // 2]
     for mask in trained:
@@ -123,13 +124,13 @@ def test_each_row_is_unseen_by_exactly_half_of_the_halves(scene: Scene, bench: B
 
 
 def test_of_a_half_only_its_margins_are_kept_and_of_a_retrain_all(scene: Scene) -> None:
-    *halves, retrain = members(scene.store)
+    *first, retrain = members(scene.store)
     blobs = scene.store.blobs
 
-    rows, margins = references.load_margins(blobs.read(halves[0].scores))
-    mask = seen(halves[0])
+    rows, margins = halves.load_margins(blobs.read(first[0].scores))
+    mask = seen(first[0])
 
-    assert [half.weights for half in halves] == [None] * HALVES
+    assert [half.weights for half in first] == [None] * HALVES
     assert rows.tolist() == list(range(600))
     assert margins[mask].mean() > margins[~mask].mean()  # it knows what it was trained on
     assert (retrain.kind, retrain.label) == (MemberKind.RETRAIN, GONE)
@@ -176,10 +177,14 @@ def test_a_pool_of_the_size_that_is_ordered_needs_nothing(scene: Scene, bench: B
 
 
 def test_the_models_of_one_kind_share_what_references_say(scene: Scene, bench: Bench) -> None:
-    with scene.store.read() as db:
-        model = registry.get(db, "digits-0")
-        subject = rungs.subject(db, model)
-        recipe = pools.root_of(db, model).recipe
+    with scene.store.begin() as db:
+        mine = registry.get(db, MODEL)
+        twin = NewModel(
+            name="twin", architecture=mine.architecture, parameters=mine.parameters,
+            dataset="digits", mean=mine.mean, std=mine.std, policy={},
+        )  # fmt: skip
+        subject = rungs.subject(db, registry.register(db, twin, "test"))
+        recipe = pools.root_of(db, mine).recipe
     rows = torch.tensor([1, 2, 3, 400])
     labels = bench.lay(scene.dataset_id).labels.cpu()
     of_class = (labels == GONE).nonzero().flatten()
@@ -315,7 +320,7 @@ def test_members_that_saw_what_was_forgotten_are_erased_and_all_others_forget_it
     for member, did in zip(found, saw, strict=True):
         assert scene.store.blobs.path(member.scores).exists() is not did
     for member in members(scene.store, MemberState.READY):
-        known, _ = references.load_margins(scene.store.blobs.read(member.scores))
+        known, _ = halves.load_margins(scene.store.blobs.read(member.scores))
         assert not torch.isin(known, torch.tensor(forgotten)).any()
 
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import references
+from workers import halves
 
 
 @given(
@@ -18,7 +18,7 @@ def test_a_half_takes_half_of_every_group_give_or_take_one(
     mine = torch.tensor(sorted(rows))
     groups = mine % kinds
 
-    chosen = references.half(mine, groups, seed)
+    chosen = halves.half(mine, groups, seed)
 
     assert chosen.tolist() == sorted(set(chosen.tolist()) & set(rows))
     for kind in range(kinds):
@@ -29,7 +29,7 @@ def test_a_half_takes_half_of_every_group_give_or_take_one(
 def test_a_seed_decides_a_half_and_another_gives_another() -> None:
     rows, groups = torch.arange(40), torch.zeros(40, dtype=torch.int64)
 
-    once, again, other = (references.half(rows, groups, seed) for seed in (1, 1, 2))
+    once, again, other = (halves.half(rows, groups, seed) for seed in (1, 1, 2))
 
     assert once.equal(again)
     assert not once.equal(other)
@@ -37,18 +37,18 @@ def test_a_seed_decides_a_half_and_another_gives_another() -> None:
 
 @given(st.sets(st.integers(0, 70)), st.integers(71, 90))
 def test_rows_are_a_bit_each_and_come_back(rows: set[int], count: int) -> None:
-    bits = references.packed(torch.tensor(sorted(rows), dtype=torch.int64), count)
+    bits = halves.packed(torch.tensor(sorted(rows), dtype=torch.int64), count)
 
     assert len(bits) == (count + 7) // 8
-    assert references.unpacked(bits, count).nonzero().flatten().tolist() == sorted(rows)
+    assert halves.unpacked(bits, count).nonzero().flatten().tolist() == sorted(rows)
     assert [row for row in range(count) if bits[row >> 3] >> (row & 7) & 1] == sorted(rows)
 
 
 def test_margins_come_back_by_row_and_what_was_cut_out_is_not_a_number() -> None:
     rows = torch.tensor([2, 5, 9])
-    blob = references.dump_margins(rows, torch.tensor([0.5, -1.0, 3.0]))
+    blob = halves.dump_margins(rows, torch.tensor([0.5, -1.0, 3.0]))
 
-    found = references.spread(blob, torch.tensor([0, 2, 9]))
+    found = halves.spread(blob, torch.tensor([0, 2, 9]))
 
     assert found[1:].tolist() == [0.5, 3.0]
     assert found.isnan().tolist() == [True, False, False]
