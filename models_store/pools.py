@@ -19,8 +19,8 @@ from models_store.life import JobKind, JobStatus, MemberKind, MemberState, Queue
 from models_store.rungs import Subject
 from models_store.tables import Blob, Dataset, Job, Model, Pool, PoolMember, Sample, Version
 
-LEAST = 4
-"""Halves that must be ready before an audit leans on a pool."""
+LEAST = 6
+"""Halves that must be ready before an audit leans on a pool: three that did not see an image."""
 
 ORIGIN = ("architecture", "parameters", "mean", "std")
 """What of a model, beside its dataset and recipe, says to which pool it belongs."""

@@ -14,7 +14,7 @@ from models_store.tables import PoolMember, Version
 from workers import halves, tasks
 from workers.bench import Bench
 
-HALVES = 4
+HALVES = 6
 GONE = 4
 """The class that one retrain has not seen."""
 MODEL = "digits-0"

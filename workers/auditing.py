@@ -14,9 +14,9 @@ from models_store.blobs import Kept
 from models_store.events import moment
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import audits, report, scoring, shelf
+from workers import report, scoring, verdicts
 from workers.bench import Bench, Laid
-from workers.evidence import Audit, Evidence, Finding, Retrain, Scores
+from workers.evidence import Evidence, Finding, Retrain, Scores
 from workers.gathering import gather
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
@@ -58,12 +58,17 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     gone = gone_classes(laid.labels.cpu(), candidate)
     plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
     evidence = _evidence(bench, candidate, plan, gone)
-    findings = ask(evidence, candidate.tier)
+    judgement = verdicts.judge(
+        evidence,
+        tier=candidate.tier,
+        attempt=candidate.attempt,
+        require_certificate=candidate.subject.policy.require_certificate,
+    )
     facts = _facts(bench, candidate, plan, gone)
-    document = report.document(facts, findings, about())
+    document = report.document(facts, judgement, verdicts.about())
     document["requests"] = _slices(candidate, evidence.before, evidence.after)
     page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
-    return _report(candidate, document, findings, page), evidence.after
+    return _report(candidate, document, judgement.findings, page), evidence.after
 
 
 def keep_scores(bench: Bench, scores: Scores) -> Blob:
@@ -115,17 +120,6 @@ def _evidence(
         retrains=retrains,
         rng=torch.Generator().manual_seed(0),
     )
-
-
-def ask(evidence: Evidence, tier: int) -> list[Finding]:
-    """Put every question of this tier and those below, in the order of their names."""
-    questions = [kind for kind in shelf.on(audits, Audit).values() if kind.tier <= tier]
-    return [finding for kind in questions for finding in kind().ask(evidence)]
-
-
-def about() -> dict[str, str]:
-    """What each audit asks, in its own words."""
-    return {name: shelf.about(kind) for name, kind in shelf.on(audits, Audit).items()}
 
 
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:

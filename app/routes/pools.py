@@ -31,7 +31,7 @@ class PoolIn(In):
     """The size that a pool is to be brought to; what is there already counts."""
 
     size: Annotated[int, Field(ge=0, le=64)] = 8
-    """How many nets trained on random halves, an even number; an audit needs at least 4."""
+    """How many nets trained on random halves, an even number; an audit needs at least 6."""
     retrains: Annotated[list[RetrainsIn], Field(max_length=1000)] = Field(default_factory=list)
     """Nets trained without a class, for requests that name it; the tests need at least 5."""
 

@@ -69,17 +69,17 @@ def test_without_a_recipe_there_is_no_pool(door: TestClient, world: World) -> No
 
 
 def test_a_pool_counts_what_is_ready(door: TestClient, world: World) -> None:
-    for draw in range(4):
+    for draw in range(pools.LEAST):
         half(world, draw)
 
     body = door.get("/models/zoo/pool").json()
 
     assert (body["usable"], body["ready"], body["job"]) == (
         True,
-        {"halves": 4, "retrains": {}},
+        {"halves": pools.LEAST, "retrains": {}},
         None,
     )
-    assert [member["state"] for member in body["members"]] == ["ready"] * 4
+    assert [member["state"] for member in body["members"]] == ["ready"] * pools.LEAST
 
 
 def test_a_version_is_audited_again_on_order(door: TestClient, world: World) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from house import House, wait
 
-HALVES = 4
+HALVES = 6
 
 
 def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
@@ -18,7 +18,7 @@ def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
 
     wait(look, 90, lambda: str(seen[-1]))
 
-    assert seen[-1]["result"] == {"halves": HALVES, "retrains": 2, "built": 6}
+    assert seen[-1]["result"] == {"halves": HALVES, "retrains": 2, "built": HALVES + 2}
     training = [each["progress"] for each in seen if each["phase"] == "training"]
     percents = [each["percent"] for each in training if each["percent"] is not None]
     assert percents == sorted(percents)
@@ -28,7 +28,7 @@ def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
 
 
 def test_a_fast_request_does_not_wait_for_a_build(house: House) -> None:
-    job = order(house, size=2 * HALVES)
+    job = order(house, size=HALVES + 4)
     wait(lambda: house.get(f"/jobs/{job}")["progress"]["done"] > 0, 60, lambda: "no step was seen")
 
     asked = house.ask({"kind": "samples", "sample_ids": ["digit-0001"]}, lane="fast")

@@ -17,7 +17,7 @@ from workers.bench import Bench, pick_device
 
 @pytest.fixture(scope="session")
 def pooled(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
-    """The home folder of a model with a pool of four halves and a retrain."""
+    """The home folder of a model with a pool of six halves and a retrain."""
     folder = tmp_path_factory.mktemp("pooled")
     (folder / "home").mkdir()
     shutil.copy(sqlite_template, folder / "home" / "lethe.db")
