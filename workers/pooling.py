@@ -105,8 +105,18 @@ def _build(bench: Bench, claim: Claim, pulse: Pulse, build: Build, place: tuple[
         weights=None if is_half else _put(bench, weights.dump(net), weights.MEDIA),
         provenance=bench.provenance(wanted.seed) | {"seconds": round(seconds, 3)},
     )
+    _keep(bench, claim, build, built)
+
+
+def _keep(bench: Bench, claim: Claim, build: Build, built: Built) -> None:
+    """Write a member down, unless images were erased while it learned: it would speak of them."""
     with bench.store.begin() as db:
-        pools.add(db, claim, build, built)
+        still = pools.erased(db, build.subject.dataset_id) == build.erased
+        if still:
+            pools.add(db, claim, build, built)
+    if not still:
+        for blob in filter(None, (built.scores, built.weights)):
+            bench.store.blobs.drop(blob.digest)
 
 
 def _next(build: Build, claim: Claim, laid: Laid) -> Wanted:

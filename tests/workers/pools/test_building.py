@@ -1,19 +1,16 @@
 """Reference pools on real nets: each half has a complement, and a broken build goes on."""
 
+from typing import Any
+
 import pytest
 import torch
 from pooled import GONE, HALVES, members, order, seen
 from scene import Scene
 
-from models_store import (
-    failpoints,
-)
-from models_store.life import (
-    JobStatus,
-    MemberKind,
-)
-from models_store.tables import Job
-from workers import halves, tasks
+from models_store import doctor, events, failpoints
+from models_store.life import JobStatus, MemberKind
+from models_store.tables import Job, Sample
+from workers import halves, scoring, tasks
 from workers.bench import Bench
 from workers.scoring import load_scores
 
@@ -80,3 +77,29 @@ def test_a_pool_of_the_size_that_is_ordered_needs_nothing(scene: Scene, bench: B
     assert tasks.carry_out(bench, order(scene.store, HALVES))
 
     assert len(members(scene.store)) == HALVES + 1
+
+
+def test_a_net_that_speaks_of_images_erased_meanwhile_is_built_again(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, gone = scoring.score, 7
+
+    def erasing(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(scoring, "score", plain)
+        found = plain(*arguments, **more)
+        with scene.store.begin() as db:
+            row = db.query(Sample).filter(Sample.position == gone).one()
+            row.erased_at = events.moment(db)
+        return found
+
+    monkeypatch.setattr(scoring, "score", erasing)
+    before = len(members(scene.store))
+
+    assert tasks.carry_out(bench, order(scene.store, HALVES + 2))
+
+    first, second = members(scene.store)[before:]
+    for member in (first, second):
+        rows, _ = halves.load_margins(scene.store.blobs.read(member.scores))
+        assert gone not in rows.tolist()
+    with scene.store.read() as db:
+        assert doctor.examine(db, scene.store.blobs).orphans == []

@@ -7,16 +7,8 @@ import torch
 from pooled import HALVES, MODEL, forget, members, order, seen, set_policy
 from scene import Scene
 
-from models_store import (
-    doctor,
-    pools,
-    registry,
-    retention,
-    retiring,
-)
-from models_store.life import (
-    MemberState,
-)
+from models_store import doctor, pools, registry, retention, retiring
+from models_store.life import MemberState
 from workers import halves, tasks
 from workers.bench import Bench
 

@@ -7,23 +7,8 @@ import torch
 from pooled import GONE, HALVES, MODEL, forget, set_policy, version
 from scene import Scene
 
-from models_store import (
-    doctor,
-    events,
-    jobs,
-    pools,
-    registry,
-    reviews,
-    rungs,
-    versions,
-)
-from models_store.life import (
-    JobKind,
-    MemberKind,
-    MemberState,
-    RequestStatus,
-    VersionState,
-)
+from models_store import doctor, events, jobs, pools, registry, reviews, rungs, versions
+from models_store.life import JobKind, MemberKind, MemberState, RequestStatus, VersionState
 from models_store.registry import NewModel
 from models_store.tables import Audit, PoolMember
 from workers import gathering, scoring, tasks
