@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lethe import datasets, demo, models, report, requests, rooms, up
+from lethe import datasets, demo, models, pool, report, requests, rooms, up
 from lethe.client import Client, Problem, Unreachable
 from lethe.screen import Failed, Hand, hand
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
+app.add_typer(pool.app, name="pool")
 app.add_typer(requests.app, name="requests")
 app.command()(models.train)
 app.command()(models.policy)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lethe import report
 from lethe.client import Json
 from lethe.requests import listed_in
 from lethe.screen import Hand, hand, pairs
@@ -126,6 +127,23 @@ def revoke(context: typer.Context, model: str, version: int) -> None:
     """Withdraw a superseded version: its weights are refused from now on."""
     held = hand(context)
     held.show(held.client.post(f"/models/{model}/versions/{version}/revoke"))
+
+
+@app.command("audit")
+def audit_again(
+    context: typer.Context,
+    model: str,
+    version: Annotated[str, typer.Argument(help="A number, `active` or `latest`.")] = "active",
+    tier: Annotated[
+        int | None, typer.Option(min=0, max=1, help="By default the one that the policy names.")
+    ] = None,
+) -> None:
+    """Audit a version once more, such as after a reference pool was built."""
+    held = hand(context)
+    body = {} if tier is None else {"tier": tier}
+    accepted = held.client.post(f"/models/{model}/versions/{version}/audit", body)
+    held.watch(f"/jobs/{accepted['id']}", f"Audit of {model} version {accepted['version']}")
+    report.show(held, held.client.get(f"/models/{model}/audit", version=accepted["version"]))
 
 
 def policy(

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import lineage
+from models_store import lineage, retiring
 from models_store.blobs import Blobs
 from models_store.life import JOB_ENDED, JobKind, VersionState
 from models_store.tables import Blob, Job, Model, Version
@@ -32,6 +32,8 @@ class Findings:
     `requests` are those on their own model; `elsewhere` those on other models of the dataset, which
     this model has not been asked to meet. Pixels wait for both.
     """
+    references: list[dict[str, Any]] = field(default_factory=list)
+    """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
 def examine(db: Session, blobs: Blobs) -> Findings:
@@ -65,4 +67,5 @@ def examine(db: Session, blobs: Blobs) -> Findings:
                     "elsewhere": [str(request) for request in elsewhere[:SHOWN]],
                 }
             )
+    found.references = retiring.remembering(db)
     return found

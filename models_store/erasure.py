@@ -1,6 +1,7 @@
 """Erasing: each row changes first, and says by a tombstone which bytes are to go."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, or_, select, update
@@ -8,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from models_store import events, keys, versions
 from models_store.columns import among, now
-from models_store.life import VersionState
-from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Version
+from models_store.life import MemberState, VersionState
+from models_store.tables import Blob, Job, Model, PoolMember, Sample, Shard, Tombstone, Version
 
 
 def erase_version(db: Session, version: Version) -> list[str]:
@@ -30,14 +31,7 @@ def erase_version(db: Session, version: Version) -> list[str]:
     version.scores = version.updates = None
     versions.move(db, version, VersionState.ERASED, erased_at=now())
     for digest, what in digests.items():
-        size = db.get(Blob, digest)
-        db.add(
-            Tombstone(
-                digest=digest, size=size.size if size else 0, what=what,
-                model_id=version.model_id, number=version.number,
-            )
-        )  # fmt: skip
-        _released(db, digest)
+        bury(db, digest, what, model_id=version.model_id, number=version.number)
     events.append(
         db, "version.erased", chain=version.model_id, number=version.number,
         digest=version.digest,
@@ -47,7 +41,7 @@ def erase_version(db: Session, version: Version) -> list[str]:
 
 
 def owned(db: Session, digest: str) -> bool:
-    """Does a version that is not erased, or a shard, still need these bytes?"""
+    """Does a version or pool member that is not erased, or a shard, still need these bytes?"""
     by_version = exists().where(
         or_(
             (Version.digest == digest) & (Version.state != VersionState.ERASED),
@@ -55,7 +49,12 @@ def owned(db: Session, digest: str) -> bool:
             Version.updates == digest,
         )
     )
-    return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))
+    by_member = exists().where(
+        or_(PoolMember.scores == digest, PoolMember.weights == digest),
+        PoolMember.state != MemberState.ERASED,
+    )
+    by_shard = exists().where(Shard.digest == digest)
+    return bool(db.scalar(select(or_(by_version, by_member, by_shard))))
 
 
 def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> list[str]:
@@ -68,19 +67,13 @@ def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) ->
         The digest of the old file, to drop once this is committed; none if it has another owner.
     """
     old = shard.digest
-    size = db.get(Blob, old)
     db.merge(kept)
     shard.digest = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="pixels", dataset_id=shard.dataset_id
-        )
-    )
     _hash_identities(db, shard.dataset_id, rows)
     events.append(
         db, "samples.erased", dataset=str(shard.dataset_id), shard=shard.number, count=len(rows)
     )
-    return _released(db, old)
+    return bury(db, old, "pixels", dataset_id=shard.dataset_id)
 
 
 def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None:
@@ -111,20 +104,22 @@ def replace_scores(db: Session, version: Version, kept: Blob) -> list[str]:
     """Switch a version's cached scores to a copy without erased rows; what to drop after that."""
     old = version.scores
     assert old is not None
-    size = db.get(Blob, old)
     db.merge(kept)
     version.scores = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="scores",
-            model_id=version.model_id, number=version.number,
-        )
-    )  # fmt: skip
-    return _released(db, old)
+    return bury(db, old, "scores", model_id=version.model_id, number=version.number)
 
 
-def _released(db: Session, digest: str) -> list[str]:
-    """The bytes that nobody owns any more, now that their owner has let go."""
+def bury(db: Session, digest: str, what: str, **of: Any) -> list[str]:
+    """Set a tombstone for bytes that a row has just let go.
+
+    Args:
+        of: the columns of the tombstone that say whose they were.
+
+    Returns:
+        The digest, to drop once this is committed; nothing if another row still owns the bytes.
+    """
+    blob = db.get(Blob, digest)
+    db.add(Tombstone(digest=digest, size=blob.size if blob else 0, what=what, **of))
     db.flush()
     if owned(db, digest):
         return []

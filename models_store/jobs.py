@@ -117,8 +117,9 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """A background rung makes way for a fast job that its own worker would otherwise keep waiting."""
-    if job.follows is None or job.queue is Queue.FAST:
+    """Background work makes way for a fast job that its own worker would otherwise keep waiting."""
+    in_background = job.follows is not None or job.kind is JobKind.POOL
+    if not in_background or job.queue is Queue.FAST:
         return False
     return bool(
         db.scalar(select(exists().where(Job.queue == Queue.FAST, Job.status == JobStatus.QUEUED)))

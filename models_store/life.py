@@ -91,6 +91,21 @@ class Queue(StrEnum):
     UPKEEP = "upkeep"
 
 
+class MemberKind(StrEnum):
+    """What a net of a reference pool was trained on: a random half, or all but one class."""
+
+    HALF = "half"
+    RETRAIN = "retrain"
+
+
+class MemberState(StrEnum):
+    """Where a net of a reference pool stands. `retired`: it has seen what had to be forgotten."""
+
+    READY = "ready"
+    RETIRED = "retired"
+    ERASED = "erased"
+
+
 class Regime(StrEnum):
     """Which law sets the clock of a request."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models_store import events, lineage, offers, registry, rungs, targets, versions
+from models_store import batches, events, lineage, offers, registry, targets, versions
 from models_store.columns import now
 from models_store.errors import (
     InvalidParams,
@@ -176,10 +176,10 @@ def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> No
         move(db, request, RequestStatus.SUCCEEDED, actor, finished_at=now())
         return
     if request.method is None:
-        job = rungs.open_rung(db, model, [request], request.lane or Lane.FAST)
+        job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
     else:
         traits = offers.check(db, "method", request.method, request.params).traits
-        job = rungs.open_method(db, model, request, traits)
+        job = batches.open_method(db, model, request, traits)
     request.job_id = job.id
     move(db, request, RequestStatus.QUEUED, actor)
 

@@ -6,14 +6,24 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from models_store import jobs, lineage, registry, rungs, versions
+from models_store import jobs, lineage, registry, retiring, rungs, versions
 from models_store.columns import now
-from models_store.life import REQUEST_ENDED, JobKind, JobStatus, Queue, RequestStatus, VersionState
+from models_store.life import (
+    REQUEST_ENDED,
+    JobKind,
+    JobStatus,
+    MemberState,
+    Queue,
+    RequestStatus,
+    VersionState,
+)
 from models_store.tables import (
     Dataset,
     ForgetRequest,
     Job,
     Model,
+    Pool,
+    PoolMember,
     RequestSample,
     Sample,
     Version,
@@ -34,7 +44,8 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     for version in _past_grace(db, model):
         if version.state is VersionState.SUPERSEDED and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
-    if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id):
+    retiring.retire(db, model.dataset_id)
+    if not _anything_to_erase(db, model):
         return None
     open_one = exists().where(
         Job.kind == JobKind.ERASE,
@@ -48,20 +59,34 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     )
 
 
+def _anything_to_erase(db: Session, model: Model) -> bool:
+    return bool(
+        erasable_versions(db, model)
+        or erasable_rows(db, model.dataset_id)
+        or erasable_members(db, model)
+    )
+
+
 def models_to_tend(db: Session) -> list[UUID]:
-    """Models with something due, and one of each dataset with pixels to overwrite.
+    """Models with something due, and one of each dataset with pixels or references to see to.
 
     It only reads: whoever looks often must not hold up those who write.
     """
     old = exists().where(Version.model_id == Model.id, Version.state.in_(OLD))
-    due = [model.id for model in db.scalars(select(Model).where(old)) if _is_due(db, model)]
+    retired = exists().where(
+        Pool.dataset_id == Model.dataset_id,
+        PoolMember.pool_id == Pool.id,
+        PoolMember.state == MemberState.RETIRED,
+    )
+    models = db.scalars(select(Model).where(or_(old, retired)))
+    due = [model.id for model in models if _is_due(db, model)]
     waiting = exists().where(
         Sample.dataset_id == Dataset.id,
         Sample.forgotten_by.is_not(None),
         Sample.erased_at.is_(None),
     )
     for dataset_id in db.scalars(select(Dataset.id).where(waiting)).all():
-        if erasable_rows(db, dataset_id):
+        if erasable_rows(db, dataset_id) or retiring.to_retire(db, dataset_id):
             mine = select(Model.id).where(Model.dataset_id == dataset_id).order_by(Model.id)
             due += db.scalars(mine.limit(1))
     return sorted(set(due))
@@ -71,7 +96,7 @@ def _is_due(db: Session, model: Model) -> bool:
     return any(
         version.state is not VersionState.SUPERSEDED or lineage.remembered(db, version)
         for version in _past_grace(db, model)
-    )
+    ) or bool(erasable_members(db, model))
 
 
 def _past_grace(db: Session, model: Model) -> list[Version]:
@@ -92,12 +117,15 @@ def _past_grace(db: Session, model: Model) -> list[Version]:
 
 
 def _needed(db: Session, model: Model) -> set[int]:
-    """Versions from which an unfinished rung starts, or will start."""
-    bases = select(Job.base_version).where(
-        Job.model_id == model.id, Job.kind == JobKind.FORGET, Job.status.in_(UNFINISHED)
+    """Versions from which an unfinished rung starts or will start, or that one audit compares."""
+    open_ones = select(Job).where(
+        Job.model_id == model.id,
+        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT)),
+        Job.status.in_(UNFINISHED),
     )
-    unfinished = db.scalars(bases).all()
-    found = {base for base in unfinished if base is not None}
+    unfinished = db.scalars(open_ones).all()
+    found = {job.base_version for job in unfinished if job.base_version is not None}
+    found |= {job.task["number"] for job in unfinished if job.kind is JobKind.AUDIT}
     served = versions.served(db, model.id)
     if unfinished and served is not None:
         found.add(rungs.safe_base(db, served).number)
@@ -111,6 +139,12 @@ def erasable_versions(db: Session, model: Model) -> list[Version]:
     """Revoked ones, and failed candidates after their grace, that no unfinished rung starts from."""
     past = _past_grace(db, model)
     return [version for version in past if version.state is not VersionState.SUPERSEDED]
+
+
+def erasable_members(db: Session, model: Model) -> list[PoolMember]:
+    """Retired members of the dataset's reference pools, once this model's grace is over."""
+    grace = timedelta(seconds=registry.policy_of(model).grace_seconds)
+    return retiring.erasable(db, model.dataset_id, grace)
 
 
 def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:

@@ -38,10 +38,11 @@ def check(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         version = versions.get(db, model.id, str(claim.task["number"]))
         root = lineage.line(db, version)[-1]
         rows = torch.tensor(lineage.training_rows(db, root, model.dataset_id))
+        gone = torch.tensor(datasets.forgotten(db, model.dataset_id), dtype=torch.int64)
     net = bench.loaded(subject, version.digest)
     facts = VersionFacts(number=version.number, digest=version.digest, method=version.method)
     pulse.enter(Phase.AUDITING)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     pulse.enter(Phase.PUBLISHING)
     with bench.store.begin() as db:
         outcomes.publish_first(db, claim, version.number, scores, report)
@@ -64,7 +65,7 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     kept = bench.store.blobs.put(weights.dump(net))
     pulse.enter(Phase.AUDITING)
     facts = VersionFacts(number=number, digest=kept.digest, method="train", seed=claim.seed)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     made = Made(
         number=number,
         weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
@@ -132,7 +133,13 @@ def _logged(
 
 
 def _audited(
-    bench: Bench, subject: Subject, net: nn.Module, facts: VersionFacts, rows: Tensor, seed: int
+    bench: Bench,
+    subject: Subject,
+    net: nn.Module,
+    facts: VersionFacts,
+    rows: Tensor,
+    gone: Tensor,
+    seed: int,
 ) -> tuple[Report, Blob]:
     candidate = Candidate(
         subject=subject,
@@ -146,6 +153,8 @@ def _audited(
         removed=NOTHING,
         training=rows,
         retain=rows,
+        forgotten=gone,
         provenance=bench.provenance(seed),
     )
-    return auditing.audit(bench, candidate)
+    report, scores = auditing.audit(bench, candidate)
+    return report, auditing.keep_scores(bench, scores)

@@ -1,4 +1,4 @@
-"""A forget job in a straight line: load, unlearn, audit, publish."""
+"""A forget job in a straight line: load, unlearn, audit, publish; and a later audit of its result."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -6,9 +6,9 @@ from functools import partial
 from time import perf_counter
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models_store import outcomes, rungs
+from models_store import outcomes, reviews, rungs
 from models_store.claims import Claim
 from models_store.failpoints import failpoint
 from models_store.life import Phase
@@ -64,14 +64,74 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
     }
     if rung.prune is not None:
         facts["prune_seconds"] = start.seconds
-    candidate = Candidate(
+    candidate = replace(
+        _candidate(bench, rung, method, given, (before, after), kept.digest, claim),
+        neighbours=neighbours if isinstance(neighbours, Tensor) else None,
+        run=facts,
+    )
+    report, scores = auditing.audit(bench, candidate)
+    return Made(
+        number=rung.number,
+        weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
+        scores=auditing.keep_scores(bench, scores),
+        params=rung.params,
+        provenance=dict(candidate.provenance),
+        report=report,
+        facts=facts,
+    )
+
+
+def review(bench: Bench, claim: Claim, pulse: Pulse) -> None:
+    """Audit a version that a forget job has made: by another tier, or once more."""
+    with bench.store.read() as db:
+        found = reviews.begin(db, claim)
+    rung, version, made = found.rung, found.version, replace(claim, seed=found.seed)
+    before = bench.loaded(rung.subject, rung.weights)
+    after = bench.loaded(rung.subject, version.digest)
+    method = shelf.make(shelf.take(methods, Method, rung.method), rung.params)
+    given, _ = _given(bench, made, rung, needs=frozenset())
+    pulse.enter(Phase.AUDITING)
+    # What was pruned first was pushed from a net that nobody has kept.
+    prepared = method.prepare(before, given) if rung.prune is None else {}
+    neighbours = prepared.get("neighbours")
+    candidate = replace(
+        _candidate(bench, rung, method, given, (before, after), version.digest, made),
+        known_after=bench.scores(version.scores),
+        tier=found.tier,
+        attempt=found.attempt,
+        neighbours=neighbours if isinstance(neighbours, Tensor) else None,
+        run=found.facts,
+    )
+    report, _ = auditing.audit(bench, candidate)
+    pulse.enter(Phase.PUBLISHING)
+    with bench.store.begin() as db:
+        reviews.publish(db, claim, found, report)
+        failpoint("review.before_commit")
+
+
+def _candidate(
+    bench: Bench,
+    rung: Rung,
+    method: Method,
+    given: Given,
+    models: tuple[nn.Module, nn.Module],
+    digest: str,
+    claim: Claim,
+) -> Candidate:
+    """A rung's version beside its base.
+
+    Args:
+        models: the base, and the version. digest: of the version's weights.
+    """
+    before, after = models
+    return Candidate(
         subject=rung.subject,
         before=before,
         after=after,
         facts_before=VersionFacts(number=rung.base, digest=rung.weights),
         facts_after=VersionFacts(
             number=rung.number,
-            digest=kept.digest,
+            digest=digest,
             method=rung.method,
             params=rung.params,
             prune=rung.prune or rung.sparse,
@@ -84,20 +144,10 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse) -> Made:
         removed=given.forget.index.cpu(),
         training=torch.tensor(rung.training),
         retain=given.retain.index.cpu(),
-        neighbours=neighbours if isinstance(neighbours, Tensor) else None,
-        run=facts,
+        forgotten=torch.tensor(rung.forgotten, dtype=torch.int64),
+        recipe=rung.recipe,
         requests=rung.requests,
         provenance=bench.provenance(claim.seed) | _deviation(claim),
-    )
-    report, scores = auditing.audit(bench, candidate)
-    return Made(
-        number=rung.number,
-        weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
-        scores=scores,
-        params=rung.params,
-        provenance=dict(candidate.provenance),
-        report=report,
-        facts=facts,
     )
 
 

@@ -1,18 +1,22 @@
 """`/models/{id}/audit`: the report on a version, and whether the chain of events is whole."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import FileResponse
+from pydantic import Field
 from pydantic_core import to_json
 
+from app.auth import Owner
 from app.negotiation import choose
+from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, NotAcceptable, refusals
 from app.routes.records import EventOut
-from app.wire import Out, Page, PageSize, PageToken, TheStore, is_known
-from models_store import audits, events, registry, versions
-from models_store.errors import NotFound
+from app.wire import In, Out, Page, PageSize, PageToken, TheRelay, TheStore, is_known, tagged
+from models_store import audits, events, registry, reviews, versions
+from models_store.errors import InvalidTransition, NotFound
 
 router = APIRouter(prefix="/models/{model}", tags=["models"])
 
@@ -95,3 +99,48 @@ def list_model_events(
             filters={"model": found.id},
         )
     return Page(items=[EventOut.of(row) for row in rows], next_page_token=following)
+
+
+class AuditIn(In):
+    """Which audit."""
+
+    tier: Annotated[int, Field(ge=0, le=1)] | None = None
+    """0: a screen for obvious failures. 1: attacks with the model's reference pool. By default the
+    one that decides by the model's policy."""
+
+
+class AuditJob(Out):
+    """The job that audits."""
+
+    id: UUID
+    model: UUID
+    version: int
+    tier: int
+
+
+@router.post(
+    "/versions/{which}/audit",
+    status_code=202,
+    response_model=AuditJob,
+    responses={
+        **follow("show_job", "job_id"),
+        **refusals(NotFound, InvalidTransition, "validation"),
+    },
+)
+def audit_version(
+    model: str,
+    which: str,
+    request: Request,
+    store: TheStore,
+    relay: TheRelay,
+    owner: Owner,
+    body: Annotated[AuditIn, Body(default_factory=AuditIn)],
+) -> Response:
+    """Have a version audited once more; the report is added to those that it has."""
+    with store.begin() as db:
+        found = registry.get(db, model, lock=True)
+        version = versions.get(db, found.id, which)
+        job = reviews.order(db, found, version, body.tier, owner)
+        out = AuditJob(id=job.id, model=found.id, version=version.number, tier=job.task["tier"])
+    relay.wake()
+    return tagged(request, out, status=202, retry_after=2, Location=f"/jobs/{job.id}")

@@ -70,6 +70,8 @@ class FindingsOut(Out):
     """Digests that a row owns and the folder does not have."""
     remembering: list[dict[str, Any]]
     """Versions that can still be read and remember what requests have had forgotten."""
+    references: list[dict[str, Any]]
+    """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
 class Stats(Out):
