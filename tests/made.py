@@ -1,7 +1,10 @@
 """A made-up audit: facts and findings as a pipeline would hand them to the report."""
 
-from workers.evidence import Finding, Verdict
+from collections.abc import Sequence
+
+from workers.evidence import Finding, Judgement, Verdict
 from workers.report import Facts, VersionFacts
+from workers.verdicts import because, headline
 
 FACTS = Facts(
     audit="a-1",
@@ -23,6 +26,15 @@ FACTS = Facts(
     nonmembers="test",
     provenance={"device": "cpu", "torch": "2.14"},
 )
+
+
+def judged(findings: Sequence[Finding]) -> Judgement:
+    """What a screening without controls makes of these."""
+    return Judgement(
+        verdict=headline(findings), assurance="tier0", reason=because(findings), findings=findings
+    )
+
+
 ABOUT = {"accuracy": "How often the model is right.\n\nSource: a paper."}
 
 

@@ -14,9 +14,9 @@ from models_store.blobs import Kept
 from models_store.events import moment
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import audits, report, scoring, shelf
+from workers import report, scoring, verdicts
 from workers.bench import Bench
-from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.evidence import Evidence, Finding, Scores
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
 
@@ -76,24 +76,13 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Blob]:
         run=candidate.run,
         rng=torch.Generator().manual_seed(0),
     )
-    findings = ask(evidence)
+    judgement = verdicts.judge(evidence, tier=0)
     facts = _facts(bench, candidate, plan, gone)
-    document = report.document(facts, findings, about())
+    document = report.document(facts, judgement, verdicts.about())
     document["requests"] = _slices(candidate, before, after)
     page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
     scores = _kept(bench.store.blobs.put(scoring.dump_scores(after)), scoring.MEDIA)
-    return _report(document, findings, page), scores
-
-
-def ask(evidence: Evidence) -> list[Finding]:
-    """Put every question of the shelf, in the order of their names."""
-    questions = shelf.on(audits, Audit)
-    return [finding for kind in questions.values() for finding in kind().ask(evidence)]
-
-
-def about() -> dict[str, str]:
-    """What each audit asks, in its own words."""
-    return {name: shelf.about(kind) for name, kind in shelf.on(audits, Audit).items()}
+    return _report(document, judgement.findings, page), scores
 
 
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from workers import page
-from workers.evidence import Finding, Scores, Verdict
+from workers.evidence import Finding, Judgement, Scores, Verdict
 from workers.signals import correct
 from workers.statistics import proportion
 
@@ -75,35 +75,26 @@ def manifest(sample_ids: Iterable[str], salt: bytes) -> str:
     return digest.hexdigest()
 
 
-def headline(findings: Iterable[Finding]) -> Verdict:
-    """Any failed gate fails the version; without one, any inconclusive gate leaves it open.
-
-    A version that no gate looked at is inconclusive.
-    """
-    verdicts = {finding.verdict for finding in findings} - {None}
-    if Verdict.FAIL in verdicts:
-        return Verdict.FAIL
-    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
-
-
-def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]) -> Document:
+def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Document:
     """The report as plain JSON.
 
     Args:
         facts: what is reported on.
-        findings: of all audits, in the order in which they are to be read.
+        judgement: the verdict, and the findings in the order in which they are to be read.
         about: the docstring of each audit by its name.
 
     Raises:
         ValueError: if a finding holds a number that JSON has no word for (NaN, infinity).
     """
-    verdict = headline(findings)
+    findings, verdict = judgement.findings, judgement.verdict
     whole = {
         "schema": SCHEMA,
         "audit": facts.audit,
         "created_at": facts.created_at,
         "verdict": verdict,
-        "assurance": "tier0",
+        "assurance": judgement.assurance,
+        "reason": judgement.reason,
+        "attempt": judgement.attempt,
         "statement": _statement(facts, findings, verdict),
         "limits": _limits(facts, findings),
         "models": {
@@ -126,6 +117,7 @@ def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]
             "sizes": dict(facts.sizes),
             "nonmembers": facts.nonmembers,
         },
+        "controls": [asdict(control) for control in judgement.controls],
         "tests": [asdict(finding) for finding in findings],
         "utility": _estimates(findings, "utility"),
         "cost": _estimates(findings, "cost"),

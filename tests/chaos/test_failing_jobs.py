@@ -154,7 +154,7 @@ def test_fm40_a_version_that_fails_its_audit_is_not_served_and_the_evidence_stay
 ) -> None:
     request = scene.submit(scene.fresh(), 5)
     with monkeypatch.context() as patched:
-        patched.setattr("workers.report.headline", lambda _: "fail")
+        patched.setattr("workers.verdicts.headline", lambda _: "fail")
         failed = carry_out(scene, bench, request)
 
     assert failed.failure is not None

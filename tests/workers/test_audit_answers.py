@@ -12,7 +12,7 @@ from workers.audits.asr import best_threshold
 from workers.audits.svc_mia import SvcMia
 from workers.audits.utility import Utility
 from workers.evidence import Evidence, Verdict
-from workers.report import headline
+from workers.verdicts import headline
 
 
 @pytest.fixture(scope="module")

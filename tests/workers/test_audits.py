@@ -13,7 +13,7 @@ from torch import Tensor
 from toy import GONE, SHELF, World, everything, evidence
 
 from workers.evidence import Audit, Evidence, Finding, Verdict
-from workers.report import headline
+from workers.verdicts import headline
 
 PARTS = ("forget", "retain", "forget_test", "retain_test", "nonmembers", "recalibration")
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import ABOUT, FACTS, FINDINGS
+from made import ABOUT, FACTS, FINDINGS, judged
 
 from workers.page import shown
 from workers.pictures import HEIGHT, outline
@@ -16,7 +16,7 @@ from workers.report import Document, document, html
 
 @pytest.fixture
 def report() -> Document:
-    return document(FACTS, FINDINGS, ABOUT)
+    return document(FACTS, judged(FINDINGS), ABOUT)
 
 
 class Tags(HTMLParser):
@@ -79,7 +79,7 @@ def test_a_page_can_be_made_of_next_to_nothing() -> None:
     nothing = replace(FACTS, goal="none", class_names=[], forgotten_classes=[], sizes={})
 
     tags = Tags()
-    tags.feed(html(document(nothing, [], {})))
+    tags.feed(html(document(nothing, judged([]), {})))
 
     assert tags.open == []
 

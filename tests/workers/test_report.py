@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from made import ABOUT, FACTS, FINDINGS
+from made import ABOUT, FACTS, FINDINGS, judged
 
 from workers.evidence import Finding, Scores, Verdict
 from workers.report import (
     Document,
     document,
-    headline,
     html,
     manifest,
     request_slice,
 )
+from workers.verdicts import headline
 
 FORBIDDEN = (
     "proven",
@@ -35,7 +35,7 @@ OPEN = replace(FAILED, verdict=Verdict.INCONCLUSIVE)
 
 @pytest.fixture
 def report() -> Document:
-    return document(FACTS, FINDINGS, ABOUT)
+    return document(FACTS, judged(FINDINGS), ABOUT)
 
 
 # ---- verdict -----------------------------------------------------------------------------------
@@ -70,13 +70,13 @@ def test_the_document_is_plain_json_with_one_entry_a_finding(report: Document) -
 
 def test_a_number_that_json_has_no_word_for_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        document(FACTS, [replace(FINDINGS[0], estimate=float("nan"))], ABOUT)
+        document(FACTS, judged([replace(FINDINGS[0], estimate=float("nan"))]), ABOUT)
 
 
 @pytest.mark.parametrize("extra", [[], [FAILED], [OPEN]])
 @pytest.mark.parametrize("goal", ["class", "samples", "none"])
 def test_the_first_tier_concludes_nothing_on_erasure(extra: list[Finding], goal: str) -> None:
-    report = document(replace(FACTS, goal=goal), [*FINDINGS, *extra], ABOUT)
+    report = document(replace(FACTS, goal=goal), judged([*FINDINGS, *extra]), ABOUT)
 
     if goal != "none":
         assert "checked for obvious failures" in report["statement"]
