@@ -1,7 +1,7 @@
 """One audit: gather the evidence with one pass a model state, ask every question, write it up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -77,12 +77,19 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Blob]:
         rng=torch.Generator().manual_seed(0),
     )
     judgement = verdicts.judge(evidence, tier=0)
-    facts = _facts(bench, candidate, plan, gone)
+    facts = replace(
+        _facts(bench, candidate, plan, gone),
+        references=0 if evidence.references is None else len(evidence.references.margins),
+        retrains=len(evidence.retrains),
+    )
     document = report.document(facts, judgement, verdicts.about())
     document["requests"] = _slices(candidate, before, after)
-    page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
+    pages = {
+        media: _kept(bench.store.blobs.put(made), media)
+        for media, made in report.pages(document).items()
+    }
     scores = _kept(bench.store.blobs.put(scoring.dump_scores(after)), scoring.MEDIA)
-    return _report(document, judgement.findings, page), scores
+    return _report(document, judgement.findings, pages), scores
 
 
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
@@ -152,12 +159,14 @@ def _kept(kept: Kept, media_type: str) -> Blob:
     return Blob(digest=kept.digest, size=kept.size, media_type=media_type)
 
 
-def _report(document: dict[str, Any], findings: Sequence[Finding], page: Blob) -> Report:
+def _report(
+    document: dict[str, Any], findings: Sequence[Finding], pages: Mapping[str, Blob]
+) -> Report:
     return Report(
         tier=0,
         verdict=document["verdict"],
         assurance=document["assurance"],
         document=document,
         tests=[{column: getattr(finding, column) for column in COLUMNS} for finding in findings],
-        pages={"text/html": page},
+        pages=pages,
     )

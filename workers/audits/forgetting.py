@@ -80,6 +80,7 @@ class Forgetting(Audit):
             verdict=verdict,
             reason=reason,
             before=float(correct(before).mean()),
+            allowed=(0.0, self.class_limit),
         )
 
     def _screened(self, evidence: Evidence, stray: Tensor) -> Finding:
@@ -114,6 +115,7 @@ class Forgetting(Audit):
             reason=reason,
             before=before,
             details={"band": band, "nonmembers": len(others), "power": abs(before) > band},
+            allowed=(-band, band),
         )
 
 
