@@ -18,8 +18,8 @@ KINDS = {
     "points": "difference of shares",
 }
 CONTROLS = {
-    "original_must_fail": "old model, to be caught",
-    "never_saw_must_pass": "never saw them, to be cleared",
+    "original_must_fail": "old model, to catch",
+    "never_saw_must_pass": "never saw them, to clear",
 }
 Line = Mapping[str, Any]
 

@@ -46,8 +46,8 @@ STYLES = {
     "dot_before": Style("#5c6672", "#a3adb8", 1.4),
     "dot_after": Style("#0072b2", "#56b4e9", 0, (), 1.0),
     "dot_estimate": Style("#0072b2", "#56b4e9", 0, (), 1.0),
-    "dot_control": Style("#8b95a1", "#7d8894", 0, (), 1.0),
-    "control": Style("#8b95a1", "#7d8894", 1.4),
+    "dot_control": Style("#76808c", "#8b95a1", 1.4),
+    "control": Style("#76808c", "#8b95a1", 1.4),
     "allowed": Style("#007d5c", "#3fc9a0", 0, (), 0.16),
     "bar_line": Style("#0072b2", "#56b4e9", 2),
     "retrained_zone": Style("#007d5c", "#3fc9a0", 1, (), 0.3),
@@ -57,6 +57,9 @@ STYLES = {
     "bar_after": Style("#0072b2", "#56b4e9", 0, (), 0.9),
     "heat": Style("#0072b2", "#56b4e9", 0, (), 1.0),
 }
+
+HOLLOW = ("dot_before", "dot_control")
+"""Filled with paper."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workers import bars, maps, pictures
-from workers.drawing import STYLES, swatch
+from workers.drawing import HOLLOW, STYLES, swatch
 from workers.pictures import Figure
 
 SYMBOLS = {part: f"D_{part[2:]}" for part in ("d_r", "d_f", "d_rt", "d_ft")} | {
@@ -44,6 +44,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "styles": STYLES,
         "swatch": swatch,
+        "hollow": HOLLOW,
         "gates": sorted(gates, key=lambda gate: ORDER.index(gate["verdict"])),
         "accuracies": of["accuracy"],
         "attacks": [test for name in ATTACKS for test in of[name] if not test["verdict"]],

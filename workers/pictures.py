@@ -19,6 +19,9 @@ PARTS = {
 TAILS = {"per_record.high": "still too familiar?", "per_record.low": "oddly unfamiliar?"}
 VERSIONS = {"before": "before", "after": "after", "retrained": "retrained"}
 
+BROAD = 440.0
+"""Of a panel that stands alone."""
+
 Test = Mapping[str, Any]
 
 
@@ -112,7 +115,7 @@ def _flat(title: str, counts: Sequence[int]) -> Panel:
     shares, even = _shares(counts), 1 / len(counts)
     edges = [place * even for place in range(len(counts) + 1)]
     y = Axis(0.0, max(*shares, even) * 1.15, share=True, ticks=4)
-    frame = Frame(Panel(title), Axis(0.0, 1.0, "p-value of a forgotten image"), y)
+    frame = Frame(Panel(title, BROAD), Axis(0.0, 1.0, "p-value of a forgotten image"), y)
     frame.area("after_bars", _steps(edges, shares))
     frame.line("chance", [(0.0, even), (1.0, even)])
     frame.axes()
@@ -129,7 +132,7 @@ def roc(test: Test | None) -> list[Figure]:
     curve = test["details"]
     x = Axis(1e-4, 1.0, "wrongly accused: never-trained images", share=True, log=True)
     y = Axis(1e-3, 1.0, share=True, log=True)
-    panel = Panel("rightly accused: forgotten images", 440.0, 300.0)
+    panel = Panel("rightly accused: forgotten images", BROAD, 300.0)
     frame = Frame(panel, x, y, left=56, top=22)
     rates, blind = curve["fpr"], min(1.0, curve["resolved"])
     frame.area("rest", [(1e-4, 1e-3), (blind, 1e-3), (blind, 1.0), (1e-4, 1.0)])
@@ -178,8 +181,9 @@ def relearn(test: Test | None) -> list[Figure]:
         "before": [details["curve_before"]],
         "after": [details["curve"]],
     }
-    x = Axis(1.0, max(len(details["curve"]), 2), "epochs on a few images of the class")
-    frame = Frame(Panel("accuracy on the forgotten class"), x, Axis(0.0, 1.0, share=True))
+    last = max(len(details["curve"]), 2)
+    x = Axis(1.0, last, "epochs on a few images of the class", ticks=min(5, last - 1))
+    frame = Frame(Panel("accuracy on the forgotten class", BROAD), x, Axis(0.0, 1.0, share=True))
     for version, found in curves.items():
         for each in found:
             frame.line(version, [(epoch + 1.0, share) for epoch, share in enumerate(each)])

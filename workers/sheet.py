@@ -7,7 +7,7 @@ from pathlib import Path as File
 from fpdf import FPDF, FontFace, XPos, YPos
 from fpdf.enums import TableBordersLayout
 
-from workers.drawing import STYLES, WIDTH, Panel, Path, swatch
+from workers.drawing import HOLLOW, STYLES, WIDTH, Panel, Path, swatch
 from workers.pictures import Figure
 
 FONTS = File(__file__).parent / "fonts"
@@ -136,7 +136,7 @@ class Paper(FPDF):
     def _path(self, path: Path, left: float, top: float, scale: float) -> None:
         style = STYLES[path.role]
         colour = tuple(int(style.light[at : at + 2], 16) for at in (1, 3, 5))
-        filled = style.fill > 0 or path.role == "dot_before"
+        filled = style.fill > 0 or path.role in HOLLOW
         self.set_draw_color(*colour)
         self.set_fill_color(*(colour if style.fill else (255, 255, 255)))
         self.set_line_width(max(style.width, 0.1) * scale)

@@ -57,8 +57,8 @@ def first_line(goal: str, judgement: Judgement) -> str:
     if goal == "none":
         sound = judgement.verdict is Verdict.PASS
         return "Baseline: sound." if sound else "Baseline: not sound."
-    reach = {"tier1": "against reference models", "tier0": "for obvious failures only"}
-    said = f"{OPENINGS[judgement.verdict]}, checked {reach[judgement.assurance]}."
+    reach = "against reference models" if 1 in judgement.tiers else "for obvious failures only"
+    said = f"{OPENINGS[judgement.verdict]}, checked {reach}."
     return said if judgement.certified else f"{said} {UNCERTIFIED}"
 
 
