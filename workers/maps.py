@@ -9,6 +9,8 @@ from workers.pictures import VERSIONS, Figure, Test
 SHORT = {"forget": "forgotten", "forget_test": "never trained", "retain": "retained"}
 SIDE = 96.0
 """Of a heat map."""
+NAMED = 20
+"""Classes, at most, whose names still have room on a map."""
 
 
 def embedding(test: Test | None, names: Sequence[str]) -> list[Figure]:
@@ -41,7 +43,7 @@ def _cloud(version: str, table: Mapping[str, Any], names: Sequence[str]) -> Pane
     frame.dots("dot_rest", points["retain_test"], size=1.7)
     frame.dots("dot_forget", points["forget"], size=2.3)
     frame.dots("dot_forget_test", points["forget_test"], "up", size=2.6)
-    for label in sorted(set(labels)):
+    for label in sorted(set(labels)) if len(set(labels)) <= NAMED else []:
         own = [p for p, its in zip(points["retain_test"], labels, strict=True) if its == label]
         across, up = (sorted(values)[len(own) // 2] for values in zip(*own, strict=True))
         frame.say(names[label] if label < len(names) else str(label), across, up)
