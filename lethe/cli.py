@@ -30,6 +30,7 @@ app.command()(models.policy)
 app.command()(requests.forget)
 
 Home = Annotated[Path, typer.Option(envvar="LETHE_HOME", help="The service's one folder.")]
+HTML, PDF = "text/html", "application/pdf"
 JOB_COLUMNS = ("id", "kind", "status", "phase", "progress", "model_name", "attempt", "worker")
 Port = Annotated[int, typer.Option(help="On the loopback interface.")]
 
@@ -145,14 +146,16 @@ def audit(
     model: str,
     version: Annotated[str | None, typer.Option(help="A number, `active` or `latest`.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the PDF to this file.")] = None,
 ) -> None:
     """The audit report of a version."""
     held, path = hand(context), f"/models/{model}/audit"
-    if html is None:
+    wanted = [(file, media) for file, media in ((html, HTML), (pdf, PDF)) if file is not None]
+    if not wanted:
         report.show(held, held.client.get(path, version=version))
-        return
-    html.write_bytes(held.client.text(path, "text/html", version=version))
-    held.say(f"{html} holds the report.")
+    for file, media in wanted:
+        file.write_bytes(held.client.text(path, media, version=version))
+        held.say(f"{file} holds the report.")
 
 
 @app.command()

@@ -117,12 +117,12 @@ def complete(
     splits = select(Sample.split, func.count()).where(Sample.dataset_id == dataset_id)
     dataset.counts = dict(db.execute(splits.group_by(Sample.split)).all())
     dataset.class_names, dataset.shape = class_names, shape
-    dataset.state = DatasetState.READY
+    dataset.state, name = DatasetState.READY, dataset.name
     try:
         db.flush()
     except IntegrityError as error:
         raise NameTaken(
-            f"Another dataset named {dataset.name!r} has different content; choose another name."
+            f"Another dataset named {name!r} has different content; choose another name."
         ) from error
     return dataset
 

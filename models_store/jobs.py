@@ -205,12 +205,8 @@ def lock_model(db: Session, model_id: UUID | None) -> None:
 def ring_for_waiting(db: Session, model_id: UUID | None) -> None:
     """Have the relay ring at once for jobs that could not be claimed while the model was busy."""
     if model_id is not None:
-        db.execute(
-            update(Job)
-            .where(Job.model_id == model_id, Job.status == JobStatus.QUEUED)
-            .values(rung_at=None)
-            .execution_options(synchronize_session=False)
-        )
+        waiting = update(Job).where(Job.model_id == model_id, Job.status == JobStatus.QUEUED)
+        db.execute(waiting.values(rung_at=None).execution_options(synchronize_session=False))
 
 
 def _idle(status: JobStatus) -> dict[str, Any]:

@@ -42,7 +42,10 @@ def evidence(law: Law) -> Evidence:
     trained = torch.rand(POOL, ROWS, generator=chance).argsort(0).argsort(0) < POOL // 2
     images = torch.randint(100, 140, (ROWS, 8, 8, 1), generator=chance, dtype=torch.uint8)
     images[~member] += law.brighter
-    nets = nn.Linear(4, CLASSES), nn.Linear(4, CLASSES)
+    nets = (
+        nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)),
+        nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)),
+    )
     return Evidence(
         before=scores(before, labels),
         after=scores(after, labels),

@@ -1,7 +1,7 @@
 """One audit: gather the evidence with one pass a model state, put the questions, write it up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -64,11 +64,18 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         attempt=candidate.attempt,
         require_certificate=candidate.subject.policy.require_certificate,
     )
-    facts = _facts(bench, candidate, plan, gone)
+    facts = replace(
+        _facts(bench, candidate, plan, gone),
+        references=0 if evidence.references is None else len(evidence.references.margins),
+        retrains=len(evidence.retrains),
+    )
     document = report.document(facts, judgement, verdicts.about())
     document["requests"] = _slices(candidate, evidence.before, evidence.after)
-    page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
-    return _report(candidate, document, judgement.findings, page), evidence.after
+    pages = {
+        media: _kept(bench.store.blobs.put(made), media)
+        for media, made in report.pages(document).items()
+    }
+    return _report(candidate, document, judgement.findings, pages), evidence.after
 
 
 def keep_scores(bench: Bench, scores: Scores) -> Blob:
@@ -185,7 +192,10 @@ def _kept(kept: Kept, media_type: str) -> Blob:
 
 
 def _report(
-    candidate: Candidate, document: dict[str, Any], findings: Sequence[Finding], page: Blob
+    candidate: Candidate,
+    document: dict[str, Any],
+    findings: Sequence[Finding],
+    pages: Mapping[str, Blob],
 ) -> Report:
     return Report(
         tier=candidate.tier,
@@ -193,5 +203,5 @@ def _report(
         assurance=document["assurance"],
         document=document,
         tests=[{column: getattr(finding, column) for column in COLUMNS} for finding in findings],
-        pages={"text/html": page},
+        pages=pages,
     )

@@ -121,6 +121,9 @@ class Finding:
     n: int = 0
     gate: str | None = None
     """The rule in words, with its numbers; None when the test only reports."""
+    allowed: tuple[float, float] | None = None
+    """Lowest and highest estimate that the gate has nothing against, for the picture of all gates;
+    None where that is not one interval."""
     verdict: Verdict | None = None
     """None when the test only reports."""
     reason: str = ""

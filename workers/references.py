@@ -1,6 +1,6 @@
 """What the reference pool says of an image: how hard it is, and how sure a model would be of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -61,12 +61,7 @@ class Pool:
 
     def at(self, which: Ints) -> "Pool":
         """The part about these positions."""
-        return Pool(
-            margins=self.margins[:, which],
-            out=self.out[:, which],
-            trained=self.trained[:, which],
-            known=self.known[:, which],
-        )
+        return Pool(**{part.name: getattr(self, part.name)[:, which] for part in fields(self)})
 
     def without(self, k: int) -> "Pool":
         """Nothing is known of what model k says."""

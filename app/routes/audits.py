@@ -14,6 +14,7 @@ from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, NotAcceptable, refusals
 from app.routes.records import EventOut
+from app.routes.report_shape import AuditReportOut
 from app.wire import In, Out, Page, PageSize, PageToken, TheRelay, TheStore, is_known, tagged
 from models_store import audits, events, registry, reviews, versions
 from models_store.errors import InvalidTransition, NotFound
@@ -42,8 +43,8 @@ class ChainOut(Out):
     responses={
         200: {
             "description": "The report.",
+            "model": AuditReportOut,
             "content": {
-                JSON: {"schema": {"type": "object"}},
                 "text/html": {"schema": {"type": "string"}},
                 "application/pdf": {"schema": {"type": "string", "format": "binary"}},
             },
@@ -57,7 +58,7 @@ def show_audit(
     store: TheStore,
     version: Annotated[str, Query(description="A number, `active` or `latest`.")] = "active",
 ) -> Response:
-    """The newest audit report on a version: JSON, or a page to read or print, by `Accept`."""
+    """The newest audit report on a version: JSON, a page to read, or a PDF, by `Accept`."""
     with store.read() as db:
         found = versions.get(db, registry.get(db, model).id, version)
         audit = audits.latest(db, found.model_id, found.number)
@@ -71,7 +72,8 @@ def show_audit(
     path = store.blobs.path(audit.pages[media])
     if not path.is_file():
         raise NotFound(f"The report's {media} page is not in the blob folder.")
-    headers["Content-Security-Policy"] = INERT
+    if media == "text/html":
+        headers["Content-Security-Policy"] = INERT
     return FileResponse(path, headers=headers, media_type=media)
 
 

@@ -72,11 +72,9 @@ class VersionIn(In):
 
     def origin(self) -> Origin:
         """As the store takes it."""
-        return Origin(
-            splits=tuple(self.trained_on.splits or ()),
-            sample_ids=tuple(self.trained_on.sample_ids or ()),
-            recipe=self.recipe,
-        )
+        named = self.trained_on
+        splits, sample_ids = tuple(named.splits or ()), tuple(named.sample_ids or ())
+        return Origin(splits=splits, sample_ids=sample_ids, recipe=self.recipe)
 
 
 class VersionOut(Out):

@@ -83,6 +83,7 @@ class Forgetting(Audit):
             verdict=verdict,
             reason=reason,
             before=float(correct(before).mean()),
+            allowed=(0.0, self.class_limit),
         )
 
     def _screened(self, evidence: Evidence, stray: Tensor) -> Finding:
@@ -127,6 +128,7 @@ class Forgetting(Audit):
                 "power": abs(before) > band,
                 "hardness": usual,
             },
+            allowed=(-band, band),
         )
 
 
