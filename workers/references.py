@@ -224,11 +224,7 @@ def levelled(found: Floats, others: Floats, ours: Ints, theirs: Ints) -> tuple[F
 
 
 def strata(evidence: Evidence, found: Sides, most: int, least: int = 10) -> tuple[Ints, Ints]:
-    """Classes, in steps of hardness: whom each row is compared with, forgotten and never trained.
-
-    Who asks to be forgotten may have asked for hard images. As many steps to a class, up to
-    `most`, as leave `least` never-trained rows in each.
-    """
+    """`bins` of either side: whoever asks to be forgotten may have asked for hard images."""
     assert evidence.references is not None
     ours, others = (view(evidence.references, chosen) for chosen in found)
     own, their = (labels(evidence, chosen).numpy() for chosen in found)
@@ -238,7 +234,7 @@ def strata(evidence: Evidence, found: Sides, most: int, least: int = 10) -> tupl
 def bins(
     pool: Pool, others: Pool, ours: Ints, theirs: Ints, most: int, least: int = 10
 ) -> tuple[Ints, Ints]:
-    """As `strata`, of rows of these classes that are as hard as these pools say."""
+    """Classes, in steps of hardness: as many, up to `most`, as leave `least` of theirs in each."""
     mine, yours = np.zeros(len(ours), np.int64), np.zeros(len(theirs), np.int64)
     for stratum in np.unique(ours):
         here, there = ours == stratum, theirs == stratum

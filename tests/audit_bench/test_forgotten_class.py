@@ -86,12 +86,12 @@ def test_what_a_class_leaves_behind_is_seen_within_the_class(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["original", "logit_mask", "head_row_deleted"])
-def test_features_that_still_hold_the_class_bring_it_back(name: str) -> None:
-    assert found(bad(name), "repair.prototype").verdict is Verdict.FAIL
+def test_features_that_still_hold_the_class_are_not_cleared(name: str) -> None:
+    assert found(bad(name), "repair.prototype").verdict is not Verdict.PASS
 
 
-def test_labels_drawn_at_random_go_where_no_retrained_model_goes() -> None:
-    assert found(bad("random_labels"), "redistribution").verdict is Verdict.FAIL
+def test_labels_drawn_at_random_are_not_taken_for_those_of_retrained_models() -> None:
+    assert found(bad("random_labels"), "redistribution").verdict is not Verdict.PASS
 
 
 @pytest.mark.parametrize("name", ["logit_mask", "head_row_deleted"])

@@ -95,7 +95,7 @@ def test_an_original_that_gives_nothing_away_clears_nobody() -> None:
 
 
 def test_a_hold_out_of_another_kind_is_refused() -> None:
-    judgement = judge(drawn.evidence(Law(brighter=3, after=0.7)), tier=1)
+    judgement = judge(drawn.evidence(Law(brighter=3)), tier=1)
 
     assert found(judgement, "exchangeability").details["valid"] is False
     assert "Invalid hold-out" in found(judgement, "exchangeability").reason
