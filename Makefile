@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is remade whenever requirements.lock changes.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos test-gpu check fix lock bench-cifar10 clean
+.PHONY: help demo up test audit-bench chaos test-gpu check fix lock bench-cifar10 clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,7 +18,10 @@ up: $(READY) ## The service on this machine, without PostgreSQL and Redis
 	$(BIN)/lethe up
 
 test: $(READY) ## All tests, in both modes; what cannot run here is listed at the end
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not gpu" --ignore tests/chaos
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not gpu" --ignore tests/chaos --ignore tests/audit_bench
+
+audit-bench: $(READY) ## Models of which the truth is known, good and bad, put before the audit
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/audit_bench
 
 chaos: $(READY) ## Kill, freeze and cut everything: no request may be lost
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/chaos

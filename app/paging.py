@@ -9,9 +9,11 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from app.problems import BadPageToken
+from app.wire import Out, Page
 
 T = TypeVar("T")
 K = TypeVar("K", int, UUID)
+F = TypeVar("F", bound=Out)
 
 MOST = 200
 
@@ -40,6 +42,15 @@ def page(
         return rows, None
     last = to_json([str(place(rows[size - 1])), stamp])
     return rows[:size], urlsafe_b64encode(last).decode().rstrip("=")
+
+
+def newest(
+    fetch: Callable[[UUID | None, int], Sequence[Any]], out: type[F], size: int, token: str | None
+) -> Page[F]:
+    """A page of things that have an `id`, all of them, as `fetch` orders them."""
+    rows, following = page(fetch, lambda row: row.id, UUID, size=size, token=token, filters={})
+    items = [out.model_validate(row) for row in rows]
+    return Page(items=items, next_page_token=following)
 
 
 def _stamp(filters: Mapping[str, Any]) -> str:

@@ -60,20 +60,20 @@ class Relay:
         """Do what is due now; what went wrong, if anything did. Raises `Unavailable`."""
         with self._store.begin() as db:
             leads = crew.lead(db, self._name, self._store.settings)
-        trouble = self._ring() if leads or woken else ""
         period = self._store.settings.reap_every.total_seconds()
         if leads and monotonic() - self._reaped_at >= period:
             self._reap()
             self._tend()
             self._reaped_at = monotonic()
-        return trouble
+        return self._ring() if leads or woken else ""
 
     def _ring(self) -> str:
         if self._store.settings.broker_url is None:
             return ""  # workers look for themselves
         with self._store.begin() as db:
             queued = desk.unrung(db, self._store.settings)
-        failpoint("relay.before_ring")
+        if queued:
+            failpoint("relay.before_ring")
         for rung, job in enumerate(queued):
             if self._store.bell.ring(job.id, job.attempt, job.queue):
                 continue

@@ -19,8 +19,8 @@ RECIPE = {
     "weight_decay": 1e-4, "schedule": "one_cycle", "warmup": 0.25, "augment": "none",
 }  # fmt: skip
 """How the checkpoints were trained."""
-ALONE = {"retain_share": 0, "batchnorm": "frozen", "alone_rate": 1e-5}
-PUBLISHED = ALONE | {"batchnorm": "train", "epochs": 10, "batch_size": 64}
+ALONE = {"retain_share": 0, "batchnorm": "frozen"}
+PUBLISHED = ALONE | {"batchnorm": "train", "alone_rate": 1e-5, "epochs": 10, "batch_size": 64}
 """The settings of the Boundary Unlearning paper."""
 CURVE = (1, 5)
 """Epochs of Boundary Expanding without retain images."""
@@ -49,7 +49,7 @@ CASES = [
     Case("boundary_shrink", "class:4", "boundary_shrink"),
     Case("l1_sparse", "class:4", "l1_sparse"),
     Case(page.ALONE, "class:4", "boundary_expanding", ALONE | {"epochs": 10}),
-    Case("boundary_shrink_forget_only", "class:4", "boundary_shrink", ALONE | {"epochs": 4}),
+    Case("boundary_shrink_forget_only", "class:4", "boundary_shrink", ALONE),
     Case("original", "samples:500"),
     Case("retrained_without_random10", "samples:500", weights="retrained_without_random10"),
     Case("l1_sparse", "samples:500", "l1_sparse"),

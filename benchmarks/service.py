@@ -14,9 +14,6 @@ from lethe import up
 from lethe.client import Client
 
 DATASET = "benchmark"
-SETTINGS = {"LETHE_REAP_EVERY": "P1D"}
-"""Nothing is erased within a day: pixels that one row has had forgotten are the next row's forget
-set, and the weights of a version that failed its audit are still to be measured."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def opened(data: Path) -> Iterator[House]:
     """An embedded service in a folder of its own, allowed to import from `data`."""
     for name in [name for name in os.environ if name.startswith("LETHE_")]:
         del os.environ[name]
-    os.environ |= SETTINGS | {"LETHE_IMPORT_ROOTS": str(data.resolve())}
+    os.environ |= {"LETHE_IMPORT_ROOTS": str(data.resolve())}
     with tempfile.TemporaryDirectory(prefix="lethe-bench-") as folder:
         port = _free_port()
         with (

@@ -27,10 +27,9 @@ def main() -> None:
         for _ in range(ROUNDS + 1):
             for name, code in TASKS.items():
                 seconds[name].append(_timed(code, home))
-    kept = record.Record(record.RESULTS / "startup.json", {"rounds": ROUNDS})
+    kept = record.Record(record.RESULTS / "startup.json", {"rounds": ROUNDS}, ("name",))
     plain = median(seconds["fastapi"][1:])  # the first round fills the caches
     for name, taken in seconds.items():
-        kept.again({"name": name})
         row = {"name": name, "seconds": round(median(taken[1:]), 3)}
         kept.add(row | {"over_fastapi": round(median(taken[1:]) / plain, 2)})
         print(kept.rows[-1])

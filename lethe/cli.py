@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lethe import datasets, demo, models, report, requests, rooms, up
+from lethe import datasets, demo, models, pool, report, requests, rooms, up
 from lethe.client import Client, Problem, Unreachable
 from lethe.screen import Failed, Hand, hand
 
@@ -23,12 +23,14 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
+app.add_typer(pool.app, name="pool")
 app.add_typer(requests.app, name="requests")
 app.command()(models.train)
 app.command()(models.policy)
 app.command()(requests.forget)
 
 Home = Annotated[Path, typer.Option(envvar="LETHE_HOME", help="The service's one folder.")]
+HTML, PDF = "text/html", "application/pdf"
 JOB_COLUMNS = ("id", "kind", "status", "phase", "progress", "model_name", "attempt", "worker")
 Port = Annotated[int, typer.Option(help="On the loopback interface.")]
 
@@ -127,6 +129,12 @@ def methods(context: typer.Context) -> None:
 
 
 @app.command()
+def pruners(context: typer.Context) -> None:
+    """What can make a net sparse before a method runs (`lethe forget --prune`)."""
+    _offered(hand(context), "/methods", "pruners")
+
+
+@app.command()
 def nets(context: typer.Context) -> None:
     """The architectures on offer."""
     _offered(hand(context), "/nets")
@@ -138,14 +146,16 @@ def audit(
     model: str,
     version: Annotated[str | None, typer.Option(help="A number, `active` or `latest`.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the PDF to this file.")] = None,
 ) -> None:
     """The audit report of a version."""
     held, path = hand(context), f"/models/{model}/audit"
-    if html is None:
+    wanted = [(file, media) for file, media in ((html, HTML), (pdf, PDF)) if file is not None]
+    if not wanted:
         report.show(held, held.client.get(path, version=version))
-        return
-    html.write_bytes(held.client.text(path, "text/html", version=version))
-    held.say(f"{html} holds the report.")
+    for file, media in wanted:
+        file.write_bytes(held.client.text(path, media, version=version))
+        held.say(f"{file} holds the report.")
 
 
 @app.command()
@@ -175,9 +185,9 @@ def ready(context: typer.Context) -> None:
     hand(context).show(hand(context).client.get("/readyz"))
 
 
-def _offered(held: Hand, path: str) -> None:
+def _offered(held: Hand, path: str, shelf: str = "items") -> None:
     """With --json everything, parameters and their bounds included; else a line for each."""
-    found = list(held.client.items(path))
+    found = list(held.client.get(path)[shelf])
     if not held.as_json:
         found = [{**each, "about": each["about"].partition("\n")[0]} for each in found]
     held.table(found, ("name", "about"))

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from lethe import report
 from lethe.client import Json
+from lethe.requests import listed_in
 from lethe.screen import Hand, hand, pairs
 
 app = typer.Typer(help="Models and their versions.")
@@ -49,8 +51,7 @@ def bring(
     recipe: Recipe = None,
 ) -> None:
     """Add weights; they are checked and audited before they are served."""
-    ids = trained_on_ids.read_text().split("\n") if trained_on_ids else None
-    seen = {"sample_ids": [line for line in ids if line]} if ids else {}
+    seen = {"sample_ids": listed_in(trained_on_ids)} if trained_on_ids else None
     meta: Json = {
         "trained_on": seen or {"splits": trained_on.split(",")},
         "recipe": pairs(recipe) if recipe else None,
@@ -71,13 +72,16 @@ def train(
     std: Numbers = None,
     recipe: Recipe = None,
     seed: Annotated[int | None, typer.Option(help="By default one is drawn and kept.")] = None,
+    log_updates: Annotated[
+        bool, typer.Option("--log-updates", help="Keep what every update changed, for amnesiac.")
+    ] = False,
 ) -> None:
     """Train a model by a recipe, which is kept: `exact` unlearning does the same again."""
     held = hand(context)
     if dataset is not None:
         body = description(held, model, architecture, dataset, params or [], mean, std)
         held.client.post("/models", body)
-    held.show(train_here(held, model, pairs(recipe or []), seed))
+    held.show(train_here(held, model, pairs(recipe or []), seed, log_updates=log_updates))
 
 
 @app.command("list")
@@ -125,6 +129,23 @@ def revoke(context: typer.Context, model: str, version: int) -> None:
     held.show(held.client.post(f"/models/{model}/versions/{version}/revoke"))
 
 
+@app.command("audit")
+def audit_again(
+    context: typer.Context,
+    model: str,
+    version: Annotated[str, typer.Argument(help="A number, `active` or `latest`.")] = "active",
+    tier: Annotated[
+        int | None, typer.Option(min=0, max=1, help="By default the one that the policy names.")
+    ] = None,
+) -> None:
+    """Audit a version once more, such as after a reference pool was built."""
+    held = hand(context)
+    body = {} if tier is None else {"tier": tier}
+    accepted = held.client.post(f"/models/{model}/versions/{version}/audit", body)
+    held.watch(f"/jobs/{accepted['id']}", f"Audit of {model} version {accepted['version']}")
+    report.show(held, held.client.get(f"/models/{model}/audit", version=accepted["version"]))
+
+
 def policy(
     context: typer.Context,
     model: str,
@@ -139,9 +160,12 @@ def policy(
     held.show(held.client.get(path))
 
 
-def train_here(held: Hand, model: str, recipe: Json, seed: int | None) -> Json:
+def train_here(
+    held: Hand, model: str, recipe: Json, seed: int | None, *, log_updates: bool = False
+) -> Json:
     """Have a model trained, follow it, and return the version that is served."""
-    body = {"recipe": recipe} | ({} if seed is None else {"seed": seed})
+    body = {"recipe": recipe, "log_updates": log_updates}
+    body |= {} if seed is None else {"seed": seed}
     accepted = held.client.post(f"/models/{model}/train", body)
     held.watch(f"/jobs/{accepted['id']}", f"Training of {model}")
     return held.client.get(f"/models/{model}/versions/active")

@@ -17,9 +17,9 @@ def show(held: Hand, report: Json) -> None:
     after = report["models"]["after"]
     held.say(
         f"{report['models']['name']} version {after['number']} "
-        f"({after['method'] or 'as it came'}): {report['verdict']}, {report['assurance']}"
+        f"({after['method'] or 'as it came'}): {report['headline']}"
     )
-    held.say(report["statement"])
+    held.say(report["statement"]["dpo"])
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("test")
     for column in BEFORE_AND_AFTER:

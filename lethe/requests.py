@@ -35,15 +35,25 @@ def forget(
     params: Annotated[
         list[str] | None, typer.Option(help="name=value of the method; repeatable.")
     ] = None,
+    prune: Annotated[str | None, typer.Option(help="Make the net sparse first, by this.")] = None,
+    sparsity: Annotated[float, typer.Option(help="The share that `--prune` sets to 0.")] = 0.95,
+    prune_params: Annotated[
+        list[str] | None, typer.Option(help="name=value of the pruner; repeatable.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
 ) -> None:
     """File a forget request for a class, for samples or for subjects."""
     if lane and method:
         raise typer.BadParameter("Give a lane or a method, not both.")
+    if prune and not method:
+        raise typer.BadParameter("--prune goes before a --method; name one.")
     how: Json = {"method": method, "params": pairs(params or [])} if method else {}
     if not method:
         how = {"lane": (lane or Lane.FAST).value}
+    if prune:
+        first = pairs(prune_params or [])
+        how["prune"] = {"method": prune, "sparsity": sparsity, "params": first}
     body = {"model": model, "target": _target(label, samples, subjects), **how}
     held = hand(context)
     request = held.client.forget(body, dry_run=dry_run)
@@ -105,9 +115,25 @@ def deny(
     hand(context).show(hand(context).client.post(f"/forget-requests/{request}/deny", body))
 
 
+@app.command()
+def extend(
+    context: typer.Context,
+    request: str,
+    reason: Annotated[str, typer.Argument(help="Why; the law asks for it.")],
+) -> None:
+    """Put off the due date of a request, once, before it has come."""
+    path = f"/forget-requests/{request}/extend"
+    hand(context).show(hand(context).client.post(path, {"reason": reason}))
+
+
 def follow(held: Hand, request: Json) -> Json:
     """Watch a request to its end and return it as it then stands. Raises `Failed`."""
     return held.watch(f"/forget-requests/{request['id']}", f"Request {request['id'][-6:]}")
+
+
+def listed_in(file: Path) -> list[str]:
+    """The IDs in a file, one on each line; an ID may hold spaces."""
+    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 
 def _target(label: str | None, samples: Path | None, subjects: str | None) -> Json:
@@ -117,6 +143,6 @@ def _target(label: str | None, samples: Path | None, subjects: str | None) -> Js
     if label is not None:
         return {"kind": "class", "label": int(label) if label.isdecimal() else label}
     if samples is not None:
-        return {"kind": "samples", "sample_ids": samples.read_text().split()}
+        return {"kind": "samples", "sample_ids": listed_in(samples)}
     assert subjects is not None
     return {"kind": "subjects", "subject_ids": subjects.split(",")}

@@ -86,6 +86,14 @@ class Blobs:
             raise DigestMismatch(f"The blob {digest} has been damaged on disk.", digest=digest)
         return data
 
+    def whole(self, digest: str) -> bool:
+        """Are the bytes there, and undamaged?"""
+        try:
+            self.read(digest)
+        except (NotFound, DigestMismatch):
+            return False
+        return True
+
     def drop(self, digest: str) -> bool:
         """Remove the bytes; False if they were not there."""
         try:

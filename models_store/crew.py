@@ -74,12 +74,20 @@ def busy(db: Session) -> dict[str, UUID]:
 
 def present(db: Session, settings: Settings) -> int:
     """How many workers, warm or warming, have given a sign of life within a lease."""
-    rows = db.scalars(
-        select(Worker.name).where(
-            Worker.stopped_at.is_(None), Worker.last_beat_at > now(-settings.lease)
-        )
-    )
-    return len(list(rows))
+    return len(alive(db, settings))
+
+
+def idle(db: Session, settings: Settings) -> list[Worker]:
+    """Those of them who are at no job."""
+    at_work = busy(db)
+    return [worker for worker in alive(db, settings) if worker.name not in at_work]
+
+
+def alive(db: Session, settings: Settings) -> list[Worker]:
+    """Those of `present`, by name."""
+    fresh = Worker.last_beat_at > now(-settings.lease)
+    found = select(Worker).where(Worker.stopped_at.is_(None), fresh).order_by(Worker.name)
+    return list(db.scalars(found))
 
 
 def lead(db: Session, holder: str, settings: Settings) -> bool:

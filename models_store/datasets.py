@@ -117,12 +117,12 @@ def complete(
     splits = select(Sample.split, func.count()).where(Sample.dataset_id == dataset_id)
     dataset.counts = dict(db.execute(splits.group_by(Sample.split)).all())
     dataset.class_names, dataset.shape = class_names, shape
-    dataset.state = DatasetState.READY
+    dataset.state, name = DatasetState.READY, dataset.name
     try:
         db.flush()
     except IntegrityError as error:
         raise NameTaken(
-            f"Another dataset named {dataset.name!r} has different content; choose another name."
+            f"Another dataset named {name!r} has different content; choose another name."
         ) from error
     look_over(db)
     return dataset
@@ -170,6 +170,12 @@ def forgotten(db: Session, dataset_id: UUID) -> list[int]:
             .order_by(Sample.position)
         )
     )
+
+
+def erased(db: Session, dataset_id: UUID) -> list[int]:
+    """Positions of all samples whose pixels have been overwritten, ascending."""
+    gone = Sample.dataset_id == dataset_id, Sample.erased_at.is_not(None)
+    return list(db.scalars(select(Sample.position).where(*gone).order_by(Sample.position)))
 
 
 def positions_of(db: Session, dataset_id: UUID, sample_ids: Sequence[str]) -> dict[str, int]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from models_store import jobs, outcomes
+from models_store import crew, jobs, outcomes
 from models_store.claims import Claim, claimable
 from models_store.columns import now
 from models_store.errors import LostClaim
@@ -64,8 +64,23 @@ def passed_over(db: Session, worker: str, queues: Sequence[Queue]) -> bool:
 
 
 def unrung(db: Session, settings: Settings, limit: int = 200) -> list[Job]:
-    """Take the jobs that nobody was told about, or long ago; their rows say that we ring now."""
-    quiet = or_(Job.rung_at.is_(None), Job.rung_at < now(-settings.ring_again_after))
+    """Take the jobs that nobody was told about, or long ago; their rows say that we ring now.
+
+    A ring can be lost with the worker or the broker that had it. For a job that waits although a
+    worker of its queue is idle, it is repeated soon: as many jobs as there are such workers.
+    """
+    taken = _ring_for(
+        db, or_(Job.rung_at.is_(None), Job.rung_at < now(-settings.ring_again_after)), limit
+    )
+    idle = crew.idle(db, settings)
+    if idle:
+        queues = {queue for worker in idle for queue in worker.queues}
+        unheard = Job.queue.in_(queues) & (Job.rung_at < now(-settings.reap_every))
+        taken += _ring_for(db, unheard, len(idle))
+    return taken
+
+
+def _ring_for(db: Session, quiet: ColumnElement[bool], limit: int) -> list[Job]:
     due = (
         select(Job.id)
         .where(claimable(), quiet)
@@ -119,10 +134,11 @@ def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
         seed=job.seed,
         task=job.task,
     )
+    last = job.failures + 1 >= settings.max_attempts
     failure = {
-        "code": "worker_lost",
+        "code": "attempts_exhausted" if last else "worker_lost",
         "detail": f"The worker {job.lease_owner} went silent in attempt {job.attempt}; after "
-        f"{settings.max_attempts} lost attempts a job counts as failed.",
+        f"{settings.max_attempts} lost or failed attempts a job counts as failed.",
         "retryable": True,
     }
     try:

@@ -7,13 +7,15 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import lineage
+from models_store import lineage, retiring
 from models_store.blobs import Blobs
 from models_store.life import JOB_ENDED, JobKind, VersionState
 from models_store.tables import Blob, Job, Model, Version
 
 LEFT_AFTER = 3600.0
 """Seconds after which an unfinished upload counts as left behind."""
+SHOWN = 100
+"""How many requests are listed for a version."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,13 @@ class Findings:
     missing: list[str] = field(default_factory=list)
     """Digests that a row owns and the folder does not have."""
     remembering: list[dict[str, Any]] = field(default_factory=list)
-    """Versions whose weights are there and that remember what requests have had forgotten."""
+    """Versions whose weights are there and that remember what requests have had forgotten.
+
+    `requests` are those on their own model; `elsewhere` those on other models of the dataset, which
+    this model has not been asked to meet. Pixels wait for both.
+    """
+    references: list[dict[str, Any]] = field(default_factory=list)
+    """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
 def examine(db: Session, blobs: Blobs) -> Findings:
@@ -47,13 +55,17 @@ def examine(db: Session, blobs: Blobs) -> Findings:
     found.orphans.sort()
     alive = select(Version, Model.name).join(Model).where(Version.state != VersionState.ERASED)
     for version, name in db.execute(alive.order_by(Model.name, Version.number)):
-        if unmet := lineage.remembered(db, version):
+        own = lineage.remembered(db, version)
+        elsewhere = lineage.remembered(db, version, elsewhere=True)
+        if own or elsewhere:
             found.remembering.append(
                 {
                     "model": name,
                     "number": version.number,
                     "state": version.state,
-                    "requests": [str(request) for request in unmet[:100]],
+                    "requests": [str(request) for request in own[:SHOWN]],
+                    "elsewhere": [str(request) for request in elsewhere[:SHOWN]],
                 }
             )
+    found.references = retiring.remembering(db)
     return found

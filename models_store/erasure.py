@@ -1,6 +1,7 @@
 """Erasing: each row changes first, and says by a tombstone which bytes are to go."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, or_, select, update
@@ -8,34 +9,29 @@ from sqlalchemy.orm import Session
 
 from models_store import events, keys, versions
 from models_store.columns import among, now
-from models_store.life import VersionState
-from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Version
+from models_store.life import MemberState, VersionState
+from models_store.tables import Blob, Job, Model, PoolMember, Sample, Shard, Tombstone, Version
 
 
 def erase_version(db: Session, version: Version) -> list[str]:
     """Record that a version is gone; the digests to drop once this is committed.
 
-    Digests that another row still owns are left out. Weights, cached scores and the checkpoint of
-    the job that made the version each get a tombstone.
+    Digests that another row still owns are left out. Weights, cached scores, the training log and
+    the checkpoint of the job that made the version each get a tombstone.
     """
     maker = db.get(Job, version.job_id) if version.job_id else None
     digests = {version.digest: "weights"}
     if version.scores is not None:
         digests[version.scores] = "scores"
+    if version.updates is not None:
+        digests[version.updates] = "updates"
     if maker is not None and maker.checkpoint is not None:
         digests[maker.checkpoint["digest"]] = "checkpoint"
         maker.checkpoint = None
-    version.scores = None
+    version.scores = version.updates = None
     versions.move(db, version, VersionState.ERASED, erased_at=now())
     for digest, what in digests.items():
-        size = db.get(Blob, digest)
-        db.add(
-            Tombstone(
-                digest=digest, size=size.size if size else 0, what=what,
-                model_id=version.model_id, number=version.number,
-            )
-        )  # fmt: skip
-        _release(db, digest)
+        bury(db, digest, what, model_id=version.model_id, number=version.number)
     events.append(
         db, "version.erased", chain=version.model_id, number=version.number,
         digest=version.digest,
@@ -45,40 +41,39 @@ def erase_version(db: Session, version: Version) -> list[str]:
 
 
 def owned(db: Session, digest: str) -> bool:
-    """Does a version that is not erased, or a shard, still need these bytes?"""
+    """Does a version or pool member that is not erased, or a shard, still need these bytes?"""
     by_version = exists().where(
         or_(
             (Version.digest == digest) & (Version.state != VersionState.ERASED),
             Version.scores == digest,
+            Version.updates == digest,
         )
     )
-    return bool(db.scalar(select(or_(by_version, exists().where(Shard.digest == digest)))))
+    by_member = exists().where(
+        or_(PoolMember.scores == digest, PoolMember.weights == digest),
+        PoolMember.state != MemberState.ERASED,
+    )
+    by_shard = exists().where(Shard.digest == digest)
+    return bool(db.scalar(select(or_(by_version, by_member, by_shard))))
 
 
-def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> str:
+def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> list[str]:
     """Switch a shard to its rewritten copy and hash the identities of its erased rows.
 
     Args:
         rows: positions within the dataset, all in this shard.
 
     Returns:
-        The digest of the old file, to drop once this is committed.
+        The digest of the old file, to drop once this is committed; none if it has another owner.
     """
     old = shard.digest
-    size = db.get(Blob, old)
     db.merge(kept)
     shard.digest = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="pixels", dataset_id=shard.dataset_id
-        )
-    )
-    _release(db, old)
     _hash_identities(db, shard.dataset_id, rows)
     events.append(
         db, "samples.erased", dataset=str(shard.dataset_id), shard=shard.number, count=len(rows)
     )
-    return old
+    return bury(db, old, "pixels", dataset_id=shard.dataset_id)
 
 
 def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None:
@@ -99,27 +94,37 @@ def _hash_identities(db: Session, dataset_id: UUID, rows: Sequence[int]) -> None
         )
 
 
-def replace_scores(db: Session, version: Version, kept: Blob) -> str:
-    """Switch a version's cached scores to a copy without erased rows; the digest to drop."""
+def scored(db: Session, dataset_id: UUID) -> list[Version]:
+    """Versions of all models of a dataset that keep cached scores."""
+    mine = select(Version).join(Model, Model.id == Version.model_id)
+    return list(db.scalars(mine.where(Model.dataset_id == dataset_id, Version.scores.is_not(None))))
+
+
+def replace_scores(db: Session, version: Version, kept: Blob) -> list[str]:
+    """Switch a version's cached scores to a copy without erased rows; what to drop after that."""
     old = version.scores
     assert old is not None
-    size = db.get(Blob, old)
     db.merge(kept)
     version.scores = kept.digest
-    db.add(
-        Tombstone(
-            digest=old, size=size.size if size else 0, what="scores",
-            model_id=version.model_id, number=version.number,
-        )
-    )  # fmt: skip
-    _release(db, old)
-    return old
+    return bury(db, old, "scores", model_id=version.model_id, number=version.number)
 
 
-def _release(db: Session, digest: str) -> None:
+def bury(db: Session, digest: str, what: str, **of: Any) -> list[str]:
+    """Set a tombstone for bytes that a row has just let go.
+
+    Args:
+        of: the columns of the tombstone that say whose they were.
+
+    Returns:
+        The digest, to drop once this is committed; nothing if another row still owns the bytes.
+    """
+    blob = db.get(Blob, digest)
+    db.add(Tombstone(digest=digest, size=blob.size if blob else 0, what=what, **of))
     db.flush()
-    if not owned(db, digest):
-        db.execute(delete(Blob).where(Blob.digest == digest))
+    if owned(db, digest):
+        return []
+    db.execute(delete(Blob).where(Blob.digest == digest))
+    return [digest]
 
 
 def left_behind(db: Session, model: Model) -> list[str]:

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
@@ -29,9 +30,9 @@ _passed: Counter[str] = Counter()
 def failpoint(name: str) -> None:
     """Do here what the environment says, if it says anything.
 
-    Actions: `kill`, `stop` (freeze this process), `hang` (in native code), `exit`, `sleep:<seconds>`,
-    `raise`, `enospc`, `oom`, `away` (as if the database's answer were lost); with `#n` only the n-th
-    time that this process comes by.
+    Actions: `kill`, `stop` (freeze this process), `hang` (in native code), `exit`, `hold:<file>`
+    (wait here until the file is gone), `balloon:<MiB>` (ask for that much memory), `raise`, `enospc`, `oom`, `away` (as if the database's
+    answer were lost); with `#n` only the n-th time that this process comes by.
     """
     if not PLAN:
         return
@@ -70,16 +71,27 @@ def _act(action: str) -> None:
     verb, _, argument = action.partition(":")
     if verb in ERRORS:
         raise ERRORS[verb]
-    match verb:
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
-        case "hang":
-            ctypes.CDLL(None).sleep(3600)
-        case "exit":
-            os._exit(137)
-        case "sleep":
-            sleep(float(argument))
-        case _:
-            raise RuntimeError(f"There is no failpoint action {action!r}.")
+    if verb not in ACTIONS:
+        raise RuntimeError(f"There is no failpoint action {action!r}.")
+    ACTIONS[verb](argument)
+
+
+def _hang(_: str) -> None:
+    lock, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)  # no signal ends this wait
+
+
+def _hold(file: str) -> None:
+    while Path(file).exists():
+        sleep(0.02)
+
+
+ACTIONS: dict[str, Callable[[str], object]] = {
+    "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "exit": lambda _: os._exit(137),
+    "hang": _hang,
+    "hold": _hold,
+    "balloon": lambda mebibytes: bytearray(int(mebibytes) << 20),
+}

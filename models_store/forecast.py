@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from models_store import costs, crew, jobs, prices
 from models_store.claims import Claim
-from models_store.columns import now
 from models_store.costs import Gauge, Sizes, UnknownCost
 from models_store.life import JobKind, JobStatus, Queue
 from models_store.prices import Past
@@ -30,6 +29,7 @@ class Bill:
     subject: Subject
     method: str
     params: Mapping[str, Any]
+    prune: Mapping[str, Any] | None
     recipe: Mapping[str, Any] | None
     sizes: Sizes
 
@@ -58,8 +58,8 @@ def note(db: Session, claim: Claim, rung: Rung) -> float | None:
         scored=rung.scores is not None,
     )
     bill = Bill(
-        subject=rung.subject, method=rung.method, params=rung.params, recipe=rung.recipe,
-        sizes=sizes,
+        subject=rung.subject, method=rung.method, params=rung.params, prune=rung.prune,
+        recipe=rung.recipe, sizes=sizes,
     )  # fmt: skip
     found = foresee(db, bill, worker)
     jobs.assign(db, claim, prediction=found)
@@ -67,11 +67,15 @@ def note(db: Session, claim: Claim, rung: Rung) -> float | None:
 
 
 def foresee(db: Session, bill: Bill, worker: Worker) -> dict[str, Any] | None:
-    """The prediction for a rung on a worker; None where net or method have not been measured."""
+    """The prediction for a rung on a worker.
+
+    None where the net has not been measured, or the method says no cost, or a pruner goes first:
+    pruners say none.
+    """
     net = net_of(bill.subject)
     measured = worker.rates.get("nets", {}).get(net)
     offer = db.get(Offer, ("method", bill.method))
-    if measured is None or offer is None or "cost" not in offer.traits:
+    if measured is None or offer is None or "cost" not in offer.traits or bill.prune is not None:
         return None
     gauge = Gauge(**measured)
     known = costs.numbers(costs.defaults(offer.schema)) | costs.numbers(bill.params)
@@ -100,12 +104,9 @@ def _recipe(db: Session, bill: Bill) -> dict[str, Any]:
 def likely(db: Session, settings: Settings, queue: Queue, subject: Subject) -> Worker | None:
     """A present worker of this queue that has measured the net, best one that waits for work."""
     net, busy = net_of(subject), crew.busy(db)
-    alive = select(Worker).where(
-        Worker.stopped_at.is_(None), Worker.last_beat_at > now(-settings.lease)
-    )
     fit = [
         worker
-        for worker in db.scalars(alive.order_by(Worker.name))
+        for worker in crew.alive(db, settings)
         if queue in worker.queues and net in worker.rates.get("nets", {})
     ]
     return min(fit, key=lambda worker: worker.name in busy, default=None)

@@ -86,12 +86,19 @@ def register_version(
 
 
 def open_training(
-    db: Session, model: Model, recipe: dict[str, Any], seed: int | None, actor: str
+    db: Session,
+    model: Model,
+    recipe: dict[str, Any],
+    seed: int | None,
+    actor: str,
+    *,
+    log_updates: bool = False,
 ) -> Job:
     """Open the job that trains a new version by a recipe. Raises `InvalidParams`."""
     offers.check(db, "recipe", "default", recipe)
+    task = {"recipe": recipe} | ({"log_updates": True} if log_updates else {})
     job = jobs.open_job(
-        db, JobKind.TRAIN, Queue.EXACT, task={"recipe": recipe},
+        db, JobKind.TRAIN, Queue.EXACT, task=task,
         model_id=model.id, dataset_id=model.dataset_id,
     )  # fmt: skip
     if seed is not None:

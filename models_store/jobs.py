@@ -117,8 +117,9 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """A background rung makes way for a fast job that its own worker would otherwise keep waiting."""
-    if job.follows is None or job.queue is Queue.FAST:
+    """Background work makes way for a fast job that its own worker would otherwise keep waiting."""
+    in_background = job.follows is not None or job.kind is JobKind.POOL
+    if not in_background or job.queue is Queue.FAST:
         return False
     return bool(
         db.scalar(select(exists().where(Job.queue == Queue.FAST, Job.status == JobStatus.QUEUED)))
@@ -179,9 +180,14 @@ def end(db: Session, claim: Claim, status: JobStatus, failure: dict[str, Any] | 
 
 
 def try_again(db: Session, claim: Claim, failure: dict[str, Any]) -> Job:
-    """This attempt failed, but another may do better. Raises `LostClaim`."""
+    """This attempt failed, but another may do better. Raises `LostClaim`.
+
+    After one that ran out of memory the job's task says `lighter`.
+    """
     lock_model(db, claim.model_id)
     values = {"failures": Job.failures + 1, "failure": failure, "rung_at": None}
+    if failure["code"] == "out_of_memory":
+        values["task"] = get(db, claim.job_id).task | {"lighter": True}
     job = _held(db, claim, _idle(JobStatus.QUEUED) | values)
     _end_attempt(db, claim, "failed", failure)
     events.append(
@@ -199,12 +205,8 @@ def lock_model(db: Session, model_id: UUID | None) -> None:
 def ring_for_waiting(db: Session, model_id: UUID | None) -> None:
     """Have the relay ring at once for jobs that could not be claimed while the model was busy."""
     if model_id is not None:
-        db.execute(
-            update(Job)
-            .where(Job.model_id == model_id, Job.status == JobStatus.QUEUED)
-            .values(rung_at=None)
-            .execution_options(synchronize_session=False)
-        )
+        waiting = update(Job).where(Job.model_id == model_id, Job.status == JobStatus.QUEUED)
+        db.execute(waiting.values(rung_at=None).execution_options(synchronize_session=False))
 
 
 def _idle(status: JobStatus) -> dict[str, Any]:

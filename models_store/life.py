@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import TypeVar
 
+from dateutil.relativedelta import relativedelta
+
 
 class RequestStatus(StrEnum):
     """Where a forget request stands."""
@@ -91,6 +93,21 @@ class Queue(StrEnum):
     UPKEEP = "upkeep"
 
 
+class MemberKind(StrEnum):
+    """What a net of a reference pool was trained on: a random half, or all but one class."""
+
+    HALF = "half"
+    RETRAIN = "retrain"
+
+
+class MemberState(StrEnum):
+    """Where a net of a reference pool stands. `retired`: it has seen what had to be forgotten."""
+
+    READY = "ready"
+    RETIRED = "retired"
+    ERASED = "erased"
+
+
 class Regime(StrEnum):
     """Which law sets the clock of a request."""
 
@@ -99,6 +116,14 @@ class Regime(StrEnum):
     CCPA = "ccpa"
     VOLUNTARY = "voluntary"
 
+
+DUE: dict[Regime, relativedelta | None] = {
+    Regime.GDPR: relativedelta(months=1),  # Art. 12(3)
+    Regime.UK_GDPR: relativedelta(months=1),
+    Regime.CCPA: relativedelta(days=45),  # section 7021
+    Regime.VOLUNTARY: None,
+}
+"""How long a request may take by law; None where no law says so."""
 
 S = TypeVar("S", bound=StrEnum)
 R, J, V = RequestStatus, JobStatus, VersionState
@@ -127,14 +152,15 @@ JOB_NEXT: dict[JobStatus, frozenset[JobStatus]] = {
 VERSION_NEXT: dict[VersionState, frozenset[VersionState]] = {
     V.CHECKING: frozenset({V.ACTIVE, V.QUARANTINED}),
     V.CANDIDATE: frozenset({V.PROVISIONAL, V.ACTIVE, V.QUARANTINED}),
-    V.PROVISIONAL: frozenset({V.ACTIVE, V.SUPERSEDED}),
-    V.ACTIVE: frozenset({V.SUPERSEDED}),
+    V.PROVISIONAL: frozenset({V.ACTIVE, V.SUPERSEDED, V.QUARANTINED}),
+    V.ACTIVE: frozenset({V.SUPERSEDED, V.QUARANTINED}),
     V.SUPERSEDED: frozenset({V.ACTIVE, V.REVOKED}),
     V.REVOKED: frozenset({V.ERASED}),
     V.QUARANTINED: frozenset({V.ERASED}),
     V.ERASED: frozenset(),
 }
-"""`superseded` becomes `active` again by a rollback, which is refused if it remembers."""
+"""`superseded` becomes `active` again by a rollback, which is refused if it remembers, or when the
+served version is `quarantined` because its bytes are damaged."""
 
 SERVED = (V.PROVISIONAL, V.ACTIVE)
 REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)

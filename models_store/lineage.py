@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from models_store.columns import among
-from models_store.life import RequestStatus
+from models_store.life import RequestStatus, VersionState
 from models_store.tables import (
     ForgetRequest,
     JobRequest,
@@ -47,39 +47,68 @@ def trained_on(root: Version, dialect: str) -> ColumnElement[bool]:
 
 def covered(db: Session, version: Version) -> set[UUID]:
     """The requests whose samples this version has forgotten, by itself or an ancestor."""
-    ancestors = line(db, version)
+    return set(db.scalars(_covered(line(db, version))))
+
+
+def _covered(ancestors: list[Version]) -> Select[UUID]:
+    """What failed its audit has forgotten no more than the version that it was made from."""
+    left_out = [UUID(one) for one in ancestors[-1].trained_on.get("except_requests", [])]
+    if ancestors[0].state is VersionState.QUARANTINED:
+        ancestors = ancestors[1:]
     jobs = [v.job_id for v in ancestors if v.job_id is not None]
-    rows = db.scalars(select(JobRequest.request_id).where(JobRequest.job_id.in_(jobs)))
-    left_out = ancestors[-1].trained_on.get("except_requests", [])
-    return set(rows) | {UUID(request) for request in left_out}
+    served = select(JobRequest.request_id).where(JobRequest.job_id.in_(jobs))
+    met = aliased(ForgetRequest)
+    return select(met.id).where(or_(met.id.in_(served), met.id.in_(left_out)))
 
 
-def remembered(db: Session, version: Version) -> list[UUID]:
-    """Requests, not withdrawn, that name samples which this version was trained on and keeps."""
-    forgot = covered(db, version)
-    named = (
-        select(ForgetRequest.id)
-        .where(ForgetRequest.model_id == version.model_id, ForgetRequest.status.in_(STILL_MEANT))
-        .order_by(ForgetRequest.id)
+def keeps(db: Session, version: Version) -> ColumnElement[bool]:
+    """The condition on `Sample` for what the version's line has seen and not forgotten since."""
+    ancestors, named = line(db, version), aliased(RequestSample)
+    forgotten = exists().where(
+        named.dataset_id == Sample.dataset_id,
+        named.position == Sample.position,
+        named.request_id.in_(_covered(ancestors)),
     )
-    open_ones = [request for request in db.scalars(named) if request not in forgot]
-    if not open_ones:
-        return []
-    root = line(db, version)[-1]
-    seen = (
+    return and_(trained_on(ancestors[-1], db.get_bind().dialect.name), ~forgotten)
+
+
+def remembered(db: Session, version: Version, *, elsewhere: bool = False) -> list[UUID]:
+    """Requests, not withdrawn, that name samples which this version was trained on and keeps.
+
+    Those on its own model; with `elsewhere`, those on other models of its dataset.
+    """
+    model = db.get_one(Model, version.model_id)
+    own = ForgetRequest.model_id == model.id
+    unmet = (
+        select(ForgetRequest.id)
+        .join(Model, Model.id == ForgetRequest.model_id)
+        .where(
+            Model.dataset_id == model.dataset_id,
+            ~own if elsewhere else own,
+            ForgetRequest.status.in_(STILL_MEANT),
+            ForgetRequest.id.not_in(_covered(line(db, version))),
+        )
+    )
+    kept = (
         select(RequestSample.request_id)
         .join(
             Sample,
             (Sample.dataset_id == RequestSample.dataset_id)
             & (Sample.position == RequestSample.position),
         )
-        .where(
-            RequestSample.request_id.in_(open_ones),
-            trained_on(root, db.get_bind().dialect.name),
-        )
+        .where(RequestSample.request_id.in_(unmet), keeps(db, version))
         .distinct()
     )
-    return list(db.scalars(seen))
+    return sorted(db.scalars(kept))
+
+
+def remembers_erased(db: Session, version: Version) -> bool:
+    """Was it trained on images whose pixels have been overwritten since, and keeps them?"""
+    dataset = select(Model.dataset_id).where(Model.id == version.model_id).scalar_subquery()
+    erased = exists().where(
+        Sample.dataset_id == dataset, Sample.erased_at.is_not(None), keeps(db, version)
+    )
+    return bool(db.scalar(select(erased)))
 
 
 def training_rows(db: Session, root: Version, dataset_id: UUID) -> list[int]:

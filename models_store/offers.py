@@ -1,7 +1,7 @@
 """What workers can do, as they wrote it down, so that the door can check parameters."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,17 @@ def listed(db: Session, kind: str) -> list[Offer]:
     return list(db.scalars(select(Offer).where(Offer.kind == kind).order_by(Offer.name)))
 
 
-def is_exact(db: Session, method: str) -> bool:
-    """Does this method's result never see the forget set?"""
-    offer = db.get(Offer, ("method", method))
-    return offer is not None and bool(offer.traits.get("exact"))
+def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> bool:
+    """Does this method's result, and which of its weights are zero, never see the forget set?"""
+    named = [("method", method), *([("pruner", prune["method"])] if prune else [])]
+    found = [db.get(Offer, key) for key in named]
+    return all(offer is not None and bool(offer.traits.get("exact")) for offer in found)
+
+
+def designed_for(db: Session) -> dict[str, Collection[str]]:
+    """The targets, `class` or `samples`, that each method on offer was designed for."""
+    found = db.execute(select(Offer.name, Offer.traits).where(Offer.kind == "method"))
+    return {name: traits.get("designed_for", ("class", "samples")) for name, traits in found}
 
 
 def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
@@ -69,6 +76,21 @@ def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
             f"The {kind} {name} does not take these parameters: {errors[0]['at']}: "
             f"{errors[0]['why']}.",
             errors=errors,
+        )
+    return offer
+
+
+def check_pruner(db: Session, prune: dict[str, Any], method: Offer) -> Offer:
+    """The pruner's offer, if it takes this sparsity and these params and may go before the method.
+
+    Raises `InvalidParams`.
+    """
+    params = {**prune["params"], "sparsity": prune["sparsity"]}
+    offer = check(db, "pruner", prune["method"], params)
+    if "recipe" in offer.needs and "updates" in method.needs:
+        raise InvalidParams(
+            f"{method.name} takes back updates of the model's own weights and cannot follow "
+            f"{offer.name}, which trains a new net."
         )
     return offer
 

@@ -7,7 +7,6 @@ has lost its lease raises `LostClaim` and writes nothing.
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models_store import (
@@ -16,20 +15,19 @@ from models_store import (
     decisions,
     events,
     jobs,
+    ladder,
     lineage,
-    offers,
     registry,
     requests,
-    rungs,
+    reviews,
 )
 from models_store import versions as shelf
 from models_store.audits import Report
 from models_store.claims import Claim
 from models_store.columns import now
 from models_store.life import JobKind, JobStatus, RequestStatus, VersionState
-from models_store.policy import Policy
 from models_store.rungs import Rung
-from models_store.tables import Blob, ForgetRequest, Job, JobRequest, Model, Version
+from models_store.tables import Blob, Model, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,8 @@ class Made:
     params: dict[str, Any]
     provenance: dict[str, Any]
     report: Report
+    updates: Blob | None = None
+    """The log of the training, if it was asked for."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Measured by the run; they stand in the job's result."""
 
@@ -55,30 +55,33 @@ def publish_rung(db: Session, claim: Claim, rung: Rung, made: Made) -> Version:
         db, model, made, claim,
         method=rung.method, parent=rung.base,
         trained_on={"inherited": rung.original}, recipe=rung.recipe,
+        prune=rung.prune or rung.sparse,
     )  # fmt: skip
-    verdict, policy = made.report.verdict, registry.policy_of(model)
-    # What never saw the forget set is not held back by a test that had too few images to tell.
-    good = verdict == "pass" or (verdict == "inconclusive" and offers.is_exact(db, rung.method))
-    version.assured = good and made.report.assurance >= policy.assurance
-    if verdict == "fail":
+    good, tier = ladder.is_good(db, rung, made.report), ladder.deciding_tier(db, model, rung)
+    version.assured = good and made.report.tier >= tier
+    if made.report.verdict == "fail":
         shelf.move(db, version, VersionState.QUARANTINED)
     else:
         state = VersionState.ACTIVE if version.assured else VersionState.PROVISIONAL
         shelf.serve(db, version, state)
     _tell(db, claim, version, made.report)
-    _settle(db, claim, rung, policy, job, version, model)
+    if made.report.tier < tier and version.state is VersionState.PROVISIONAL:
+        reviews.follow_up(db, claim, version, job, tier)
+    else:
+        ladder.settle(db, claim, rung, version, job)
     return version
 
 
 def _add(
     db: Session, model: Model, made: Made, claim: Claim, *, method: str, **columns: Any
 ) -> Version:
-    if made.scores is not None:
-        db.merge(made.scores)
+    for blob in filter(None, (made.scores, made.updates)):
+        db.merge(blob)
     version = shelf.add(
         db, model, made.number, kept=made.weights, method=method, state=VersionState.CANDIDATE,
         job_id=claim.job_id, params=made.params, provenance=made.provenance,
-        scores=made.scores.digest if made.scores else None, **columns,
+        scores=made.scores.digest if made.scores else None,
+        updates=made.updates.digest if made.updates else None, **columns,
     )  # fmt: skip
     audits.add(db, model.id, version.number, claim.job_id, made.report)
     return version
@@ -90,55 +93,6 @@ def _tell(db: Session, claim: Claim, version: Version, report: Report) -> None:
         number=version.number, state=version.state, digest=version.digest,
         verdict=report.verdict, assurance=report.assurance,
     )  # fmt: skip
-
-
-def _settle(
-    db: Session,
-    claim: Claim,
-    rung: Rung,
-    policy: Policy,
-    job: Job,
-    version: Version,
-    model: Model,
-) -> None:
-    """Requests succeed, climb to the next rung, or have reached the end of the ladder."""
-    members = _members(db, claim)
-    if version.assured:
-        for request in members:
-            requests.succeed(db, request, version.number, claim.worker)
-        return
-    if version.state is VersionState.PROVISIONAL:
-        for request in members:
-            request.interim_version = version.number
-            request.row_version += 1
-    lane = rung.lane and policy.next_rung(rung.lane, has_recipe=rung.recipe is not None)
-    if lane is not None and members:
-        rungs.open_rung(db, model, members, lane, follows=job.id)
-        return
-    failure = {
-        "code": "audit_failed",
-        "detail": f"Version {version.number} ({rung.method}) did not pass the gates of the "
-        "model's policy, and the ladder has no further rung.",
-        "retryable": rung.recipe is not None,
-        "version": version.number,
-    }
-    for request in members:
-        requests.fail(db, request, failure, claim.worker)
-
-
-def _members(db: Session, claim: Claim) -> list[ForgetRequest]:
-    return list(
-        db.scalars(
-            select(ForgetRequest)
-            .join(JobRequest, JobRequest.request_id == ForgetRequest.id)
-            .where(
-                JobRequest.job_id == claim.job_id,
-                ~JobRequest.carried,
-                ForgetRequest.status.in_((RequestStatus.QUEUED, RequestStatus.RUNNING)),
-            )
-            .order_by(ForgetRequest.id)
-        )
-    )
 
 
 def publish_first(
@@ -153,13 +107,22 @@ def publish_first(
         db.merge(scores)
         version.scores = scores.digest
     audits.add(db, model.id, number, claim.job_id, report)
-    if report.verdict == "fail" or lineage.remembered(db, version):
+    _admit(db, version, report)
+    _tell(db, claim, version, report)
+    return version
+
+
+def _admit(db: Session, version: Version, report: Report) -> None:
+    """Serve a first version, unless it fails or would bring back what has been forgotten."""
+    if (
+        report.verdict == "fail"
+        or lineage.remembered(db, version)
+        or lineage.remembers_erased(db, version)
+    ):
         shelf.move(db, version, VersionState.QUARANTINED)
     else:
         version.assured = True
         shelf.serve(db, version, VersionState.ACTIVE)
-    _tell(db, claim, version, report)
-    return version
 
 
 def publish_trained(
@@ -172,11 +135,7 @@ def publish_trained(
     version = _add(
         db, model, made, claim, method="train", parent=None, trained_on=trained_on, recipe=recipe
     )
-    if made.report.verdict == "fail" or lineage.remembered(db, version):
-        shelf.move(db, version, VersionState.QUARANTINED)
-    else:
-        version.assured = True
-        shelf.serve(db, version, VersionState.ACTIVE)
+    _admit(db, version, made.report)
     _tell(db, claim, version, made.report)
     return version
 
@@ -195,7 +154,7 @@ def broke_down(db: Session, claim: Claim, failure: dict[str, Any], max_attempts:
 def was_cancelled(db: Session, claim: Claim) -> None:
     """The attempt stopped because somebody asked for it."""
     jobs.end(db, claim, JobStatus.CANCELLED, None)
-    for request in _members(db, claim):
+    for request in ladder.members(db, claim):
         requests.move(db, request, RequestStatus.CANCELLED, claim.worker, finished_at=now())
         decisions.let_go(db, request, registry.locked(db, request.model_id))
 
@@ -209,6 +168,6 @@ def tell_waiting(db: Session, claim: Claim, failure: dict[str, Any]) -> None:
         assert claim.model_id is not None
         version = shelf.get(db, claim.model_id, str(claim.task["number"]))
         shelf.move(db, version, VersionState.QUARANTINED)
-    elif claim.kind is JobKind.FORGET:
-        for request in _members(db, claim):
+    elif claim.kind in (JobKind.FORGET, JobKind.AUDIT):
+        for request in ladder.members(db, claim):
             requests.fail(db, request, failure, claim.worker)

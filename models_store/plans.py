@@ -7,7 +7,18 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models_store import figures, forecast, lineage, offers, registry, rungs, targets, versions
+from models_store import (
+    batches,
+    figures,
+    forecast,
+    lineage,
+    offers,
+    registry,
+    rungs,
+    targets,
+    versions,
+    views,
+)
 from models_store.costs import Sizes
 from models_store.errors import NoRecipe
 from models_store.forecast import Bill
@@ -36,7 +47,7 @@ class RungPlan:
     bill: Bill
     """The method, and the samples of all requests that share its job or that it carries."""
     prediction: dict[str, Any] | None
-    """None while no worker of its queue has measured the net."""
+    """None while no worker of its queue has measured the net, and where a pruner goes first."""
     refused: NoRecipe | None
     """Why the ladder would leave it out."""
 
@@ -47,6 +58,8 @@ class Plan:
 
     request: ForgetRequest
     to_do: int
+    out_of_design: bool
+    """The method that serves it was not designed for such a target."""
     joins: UUID | None
     """The waiting job that it would share with others."""
     jobs_ahead: int
@@ -70,8 +83,10 @@ def of(db: Session, request: ForgetRequest, settings: Settings) -> Plan:
         members=members,
     )
     lanes = [] if request.status is RequestStatus.SUCCEEDED else ladder.lanes()
+    (view,) = views.of_requests(db, [request])
     return Plan(
         request=request,
+        out_of_design=view.out_of_design,
         to_do=targets.survey(db, request, served).to_do,
         joins=job.id if job and len(members) > 1 else None,
         jobs_ahead=figures.ahead(db, job) if job else 0,
@@ -107,14 +122,14 @@ class Ladder:
         """What this lane would run."""
         base = self.served if lane in (None, Lane.FAST) else rungs.safe_base(db, self.served)
         union = self._union(db, base)
-        goal = "class" if all(each.target["kind"] == "class" for each in union) else "samples"
-        method = self.policy.method(goal, lane) if lane else self.request.method
+        method = self.policy.method(rungs.goal_of(union), lane) if lane else self.request.method
         assert method is not None, "a request without a lane names its method"
         root = lineage.line(db, base)[-1]
         bill = Bill(
             subject=self.subject,
             method=method,
             params={} if lane else self.request.params,
+            prune=None if lane else self.request.prune,
             recipe=root.recipe,
             sizes=self._sizes(db, root, union, scored=base.scores is not None),
         )
@@ -156,7 +171,7 @@ class Ladder:
         )
 
     def _price(self, db: Session, bill: Bill, lane: Lane | None) -> dict[str, Any] | None:
-        queue = Queue(lane) if lane else rungs.queue_of(exact=offers.is_exact(db, bill.method))
+        queue = Queue(lane) if lane else batches.queue_of(exact=offers.is_exact(db, bill.method))
         worker = forecast.likely(db, self.settings, queue, bill.subject)
         return forecast.foresee(db, bill, worker) if worker else None
 

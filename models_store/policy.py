@@ -25,8 +25,12 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    assurance: Literal["tier0"] = "tier0"
-    """The audit tier whose gates a version must pass before its requests count as succeeded."""
+    assurance: Literal["auto", "tier0", "tier1"] = "auto"
+    """The audit tier whose gates a version must pass before its requests count as succeeded.
+    `auto`: tier 1 where the model has a reference pool when the version is judged, else tier 0."""
+
+    require_certificate: bool = False
+    """Must the method have a certificate (tier 2) for a version to pass?"""
 
     for_class: Rungs = Rungs(quality="boundary_shrink")
     """The ladder for requests that name whole classes."""
@@ -41,7 +45,12 @@ class Policy(BaseModel):
     """Must somebody approve each request before it is queued?"""
 
     grace_seconds: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
-    """How long a superseded version that remembers erased data may still be downloaded."""
+    """How long a superseded version that remembers erased data may still be downloaded, and one that
+    failed its audit stays on disk."""
+
+    def tier(self, *, has_pool: bool) -> int:
+        """The tier that decides."""
+        return int(has_pool) if self.assurance == "auto" else int(self.assurance[-1])
 
     def method(self, goal: str, lane: Lane) -> str:
         """The method of a rung, for a union of requests of this goal (`class` or `samples`)."""

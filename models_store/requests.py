@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from dateutil.relativedelta import relativedelta
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models_store import events, lineage, offers, registry, rungs, targets, versions
+from models_store import batches, events, lineage, offers, registry, targets, versions
 from models_store.columns import now
 from models_store.errors import (
+    InvalidParams,
     InvalidTransition,
     KeyReused,
     NoRecipe,
@@ -19,16 +19,9 @@ from models_store.errors import (
     NotReady,
 )
 from models_store.failpoints import failpoint
-from models_store.life import REQUEST_NEXT, Lane, Regime, RequestStatus, before
+from models_store.life import DUE, REQUEST_NEXT, Lane, Regime, RequestStatus, before
 from models_store.tables import ForgetRequest, Model, Version
 from models_store.targets import Named, Target
-
-DUE: dict[Regime, relativedelta | None] = {
-    Regime.GDPR: relativedelta(months=1),  # Art. 12(3)
-    Regime.UK_GDPR: relativedelta(months=1),
-    Regime.CCPA: relativedelta(days=45),  # section 7021
-    Regime.VOLUNTARY: None,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +36,8 @@ class Ask:
     lane: Lane | None
     method: str | None
     params: dict[str, Any] = field(default_factory=dict)
+    prune: dict[str, Any] | None = None
+    """A pruner to run first, its sparsity and other params; only with a method."""
     regime: Regime = Regime.GDPR
     note: str | None = None
 
@@ -79,7 +74,7 @@ def submit(db: Session, ask: Ask) -> Submitted:
     request.already_forgotten = named.already
     events.append(
         db, "request.accepted", chain=model.id, actor=ask.owner, request_id=request.id,
-        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method,
+        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method, prune=ask.prune,
     )  # fmt: skip
     if registry.policy_of(model).require_approval:
         move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner)
@@ -122,9 +117,16 @@ def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> 
     if method is None:
         return
     offer = offers.check(db, "method", method, ask.params)
-    if "recipe" in offer.traits.get("needs", []) and recipe is None:
+    first = offers.check_pruner(db, ask.prune, offer) if ask.prune else None
+    if "updates" in offer.needs and served.updates is None:
+        raise InvalidParams(
+            f"{method} needs the log of the training that made version {served.number}, and none "
+            "was kept: train with `log_updates`, or choose another method."
+        )
+    anew = [each.name for each in (first, offer) if each is not None and "recipe" in each.needs]
+    if anew and recipe is None:
         raise NoRecipe(
-            f"{method} trains again from the start, but version {served.number} of "
+            f"{anew[0]} trains again from the start, but version {served.number} of "
             f"{model.name!r} was registered without its recipe: register the recipe, or choose "
             "the quality lane."
         )
@@ -142,6 +144,7 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         lane=ask.lane,
         method=ask.method,
         params=ask.params,
+        prune=ask.prune,
         regime=ask.regime,
         note=ask.note,
         received_at=received,
@@ -170,10 +173,10 @@ def _queue(
         move(db, request, RequestStatus.SUCCEEDED, actor, finished_at=now())
         return
     if request.method is None:
-        job = rungs.open_rung(db, model, [request], request.lane or Lane.FAST)
+        job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
     else:
         traits = offers.check(db, "method", request.method, request.params).traits
-        job = rungs.open_method(db, model, request, traits)
+        job = batches.open_method(db, model, request, traits)
     request.job_id = job.id
     move(db, request, RequestStatus.QUEUED, actor)
 

@@ -3,38 +3,54 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
-from models_store import jobs, lineage, registry, rungs, versions
+from models_store import jobs, lineage, registry, retiring, rungs, versions
 from models_store.columns import now
-from models_store.life import JobKind, JobStatus, Queue, RequestStatus, VersionState
+from models_store.life import (
+    REQUEST_ENDED,
+    JobKind,
+    JobStatus,
+    MemberState,
+    Queue,
+    RequestStatus,
+    VersionState,
+)
 from models_store.tables import (
+    Dataset,
     ForgetRequest,
     Job,
     Model,
+    Pool,
+    PoolMember,
     RequestSample,
     Sample,
     Version,
 )
 
+OLD = (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 
 
 def tend(db: Session, model_id: UUID) -> Job | None:
     """Revoke a model's versions whose grace is over; open a job if there is something to erase.
 
-    The leader calls it over and over: it does nothing where nothing is due.
+    One such job of a dataset at a time. The leader calls it over and over: it does nothing where
+    nothing is due.
     """
     model = registry.locked(db, model_id)
-    needed = _needed(db, model)
-    for version in _expired(db, model):
-        if version.number not in needed and lineage.remembered(db, version):
+    for version in _past_grace(db, model):
+        if version.state is VersionState.SUPERSEDED and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
-    if not erasable_versions(db, model) and not erasable_rows(db, model.dataset_id, limit=1):
+    retiring.retire(db, model.dataset_id)
+    if not _anything_to_erase(db, model):
         return None
     open_one = exists().where(
-        Job.kind == JobKind.ERASE, Job.model_id == model.id, Job.status.in_(UNFINISHED)
+        Job.kind == JobKind.ERASE,
+        Job.dataset_id == model.dataset_id,
+        Job.status.in_(UNFINISHED),
     )
     if db.scalar(select(open_one)):
         return None
@@ -43,46 +59,73 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     )
 
 
-def models_to_tend(db: Session) -> list[UUID]:
-    """Models with an old version, or with samples that some request has had forgotten."""
-    old = exists().where(
-        Version.model_id == Model.id,
-        Version.state.in_(
-            (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
-        ),
+def _anything_to_erase(db: Session, model: Model) -> bool:
+    return bool(
+        erasable_versions(db, model)
+        or erasable_rows(db, model.dataset_id)
+        or erasable_members(db, model)
     )
-    return list(db.scalars(select(Model.id).where(or_(old, _has_rows_to_erase()))))
 
 
-def _has_rows_to_erase() -> ColumnElement[bool]:
-    return exists().where(
-        Sample.dataset_id == Model.dataset_id,
+def models_to_tend(db: Session) -> list[UUID]:
+    """Models with something due, and one of each dataset with pixels or references to see to.
+
+    It only reads: whoever looks often must not hold up those who write.
+    """
+    old = exists().where(Version.model_id == Model.id, Version.state.in_(OLD))
+    retired = exists().where(
+        Pool.dataset_id == Model.dataset_id,
+        PoolMember.pool_id == Pool.id,
+        PoolMember.state == MemberState.RETIRED,
+    )
+    models = db.scalars(select(Model).where(or_(old, retired)))
+    due = [model.id for model in models if _is_due(db, model)]
+    waiting = exists().where(
+        Sample.dataset_id == Dataset.id,
         Sample.forgotten_by.is_not(None),
         Sample.erased_at.is_(None),
     )
+    for dataset_id in db.scalars(select(Dataset.id).where(waiting)).all():
+        if erasable_rows(db, dataset_id) or retiring.to_retire(db, dataset_id):
+            mine = select(Model.id).where(Model.dataset_id == dataset_id).order_by(Model.id)
+            due += db.scalars(mine.limit(1))
+    return sorted(set(due))
 
 
-def _expired(db: Session, model: Model) -> list[Version]:
-    """Superseded for longer than the policy's grace."""
-    grace = timedelta(seconds=registry.policy_of(model).grace_seconds)
-    return list(
-        db.scalars(
-            select(Version).where(
-                Version.model_id == model.id,
-                Version.state == VersionState.SUPERSEDED,
-                Version.superseded_at < now(-grace),
-            )
-        )
+def _is_due(db: Session, model: Model) -> bool:
+    return any(
+        version.state is not VersionState.SUPERSEDED or lineage.remembered(db, version)
+        for version in _past_grace(db, model)
+    ) or bool(erasable_members(db, model))
+
+
+def _past_grace(db: Session, model: Model) -> list[Version]:
+    """Versions that were replaced, failed or revoked, past the policy's grace, in order.
+
+    What an unfinished rung starts from, or will start from, is left out.
+    """
+    grace = now(-timedelta(seconds=registry.policy_of(model).grace_seconds))
+    since = func.coalesce(Version.superseded_at, Version.created_at)
+    found = select(Version).where(
+        Version.model_id == model.id,
+        Version.state.in_(OLD),
+        or_(Version.state == VersionState.REVOKED, since < grace),
     )
+    past = db.scalars(found.order_by(Version.number)).all()
+    needed = _needed(db, model) if past else set()
+    return [version for version in past if version.number not in needed]
 
 
 def _needed(db: Session, model: Model) -> set[int]:
-    """Versions from which an unfinished rung starts, or will start."""
-    bases = select(Job.base_version).where(
-        Job.model_id == model.id, Job.kind == JobKind.FORGET, Job.status.in_(UNFINISHED)
+    """Versions from which an unfinished rung starts or will start, or that one audit compares."""
+    open_ones = select(Job).where(
+        Job.model_id == model.id,
+        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT)),
+        Job.status.in_(UNFINISHED),
     )
-    unfinished = db.scalars(bases).all()
-    found = {base for base in unfinished if base is not None}
+    unfinished = db.scalars(open_ones).all()
+    found = {job.base_version for job in unfinished if job.base_version is not None}
+    found |= {job.task["number"] for job in unfinished if job.kind is JobKind.AUDIT}
     served = versions.served(db, model.id)
     if unfinished and served is not None:
         found.add(rungs.safe_base(db, served).number)
@@ -93,20 +136,42 @@ def _needed(db: Session, model: Model) -> set[int]:
 
 
 def erasable_versions(db: Session, model: Model) -> list[Version]:
-    """Revoked ones, and failed candidates, that no unfinished rung starts from."""
-    needed = _needed(db, model)
-    gone = (VersionState.REVOKED, VersionState.QUARANTINED)
-    rows = select(Version).where(Version.model_id == model.id, Version.state.in_(gone))
-    return [v for v in db.scalars(rows.order_by(Version.number)) if v.number not in needed]
+    """Revoked ones, and failed candidates after their grace, that no unfinished rung starts from."""
+    past = _past_grace(db, model)
+    return [version for version in past if version.state is not VersionState.SUPERSEDED]
 
 
-def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> list[int]:
+def erasable_members(db: Session, model: Model) -> list[PoolMember]:
+    """Retired members of the dataset's reference pools, once this model's grace is over."""
+    grace = timedelta(seconds=registry.policy_of(model).grace_seconds)
+    return retiring.erasable(db, model.dataset_id, grace)
+
+
+def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:
     """Positions of samples whose pixels nobody needs any more, ascending.
 
-    A request has succeeded in having them forgotten, no request that names them is still open,
-    and no unfinished job of the dataset could still look at them.
+    Every model that was asked to forget them has done so, no request that names them is open, no
+    unfinished job could look at them, and no version of any model of the dataset that still has
+    its weights keeps them: while one does, they are what it would have to be made to forget by.
     """
-    naming = (
+    alive = (
+        select(Version)
+        .join(Model, Model.id == Version.model_id)
+        .where(Model.dataset_id == dataset_id, Version.state != VersionState.ERASED)
+        .order_by(Version.number)  # the oldest remember most
+    )
+    met = _met(dataset_id)
+    rows = set(db.scalars(met))
+    for version in db.scalars(alive) if rows else ():
+        rows -= set(db.scalars(met.where(lineage.keeps(db, version))))
+        if not rows:
+            break
+    return sorted(rows)
+
+
+def _met(dataset_id: UUID) -> Select[int]:
+    """Positions of samples that somebody was asked to forget, and everybody who was asked has."""
+    named = (
         select(RequestSample.request_id)
         .join(ForgetRequest, ForgetRequest.id == RequestSample.request_id)
         .where(
@@ -115,27 +180,36 @@ def erasable_rows(db: Session, dataset_id: UUID, limit: int | None = None) -> li
         )
         .correlate(Sample)
     )
-    still_open = (
-        RequestStatus.ACCEPTED,
-        RequestStatus.AWAITING_APPROVAL,
-        RequestStatus.QUEUED,
-        RequestStatus.RUNNING,
+    return select(Sample.position).where(
+        Sample.dataset_id == dataset_id,
+        Sample.forgotten_by.is_not(None),
+        Sample.erased_at.is_(None),
+        named.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
+        ~named.where(ForgetRequest.status.in_(OPEN)).exists(),
+        ~named.where(ForgetRequest.status == RequestStatus.FAILED, ~_made_good()).exists(),
+        ~_looking(dataset_id),
     )
-    looking = exists().where(
+
+
+def _made_good() -> ColumnElement[bool]:
+    """Has another request on the same model succeeded with the sample of a failed one?"""
+    better, again = aliased(ForgetRequest), aliased(RequestSample)
+    return exists().where(
+        better.model_id == ForgetRequest.model_id,
+        better.status == RequestStatus.SUCCEEDED,
+        again.request_id == better.id,
+        again.dataset_id == RequestSample.dataset_id,
+        again.position == RequestSample.position,
+    )
+
+
+def _looking(dataset_id: UUID) -> ColumnElement[bool]:
+    """Is there an unfinished job that may look at any sample?
+
+    A forget job looks at what open requests name, and at nothing else that has been forgotten.
+    """
+    return exists().where(
         Job.dataset_id == dataset_id,
-        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT, JobKind.TRAIN)),
+        Job.kind.not_in((JobKind.FORGET, JobKind.ERASE)),
         Job.status.in_(UNFINISHED),
     )
-    query = (
-        select(Sample.position)
-        .where(
-            Sample.dataset_id == dataset_id,
-            Sample.forgotten_by.is_not(None),
-            Sample.erased_at.is_(None),
-            naming.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
-            ~naming.where(ForgetRequest.status.in_(still_open)).exists(),
-            ~looking,
-        )
-        .order_by(Sample.position)
-    )
-    return list(db.scalars(query.limit(limit)))

@@ -1,22 +1,19 @@
 """One rung of a ladder: which version it starts from, what it forgets, by which method."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import datasets, events, jobs, lineage, registry, versions
+from models_store import datasets, events, jobs, lineage, offers, registry, versions
 from models_store.claims import Claim
-from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus, VersionState
+from models_store.life import Lane, RequestStatus, VersionState
 from models_store.policy import Policy
 from models_store.tables import (
     Dataset,
     ForgetRequest,
-    Job,
     JobRequest,
     Model,
     RequestSample,
@@ -58,6 +55,12 @@ class Rung:
     original: int
     method: str
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """The pruner to run first."""
+    sparse: dict[str, Any] | None
+    """By what the base became sparse, if its zeros are to stay."""
+    updates: str | None
+    """Digest of the training log of the base."""
     lane: Lane | None
     goal: str
     recipe: dict[str, Any] | None
@@ -107,30 +110,50 @@ def begin(db: Session, claim: Claim) -> Rung | None:
     for request_id in sorted(carried):
         db.merge(JobRequest(job_id=claim.job_id, request_id=request_id, carried=True))
     union = own + [db.get_one(ForgetRequest, request_id) for request_id in sorted(carried)]
-    goal = "class" if all(r.target["kind"] == "class" for r in union) else "samples"
     policy = registry.policy_of(model)
-    method = claim.task["method"] if lane is None else policy.method(goal, lane)
+    method = claim.task["method"] if lane is None else policy.method(goal_of(union), lane)
     for request in own:
         start(db, request, claim)
-    number = versions.reserve(model, claim.task)
-    jobs.assign(
-        db, claim, base_version=base.number, method=method, task=claim.task | {"number": number}
-    )
+    task = claim.task | {
+        "number": versions.reserve(model, claim.task),
+        "union": [str(request.id) for request in union],
+    }
+    jobs.assign(db, claim, base_version=base.number, method=method, task=task)
+    return laid_out(db, model, base, union, task, method)
+
+
+def goal_of(union: list[ForgetRequest]) -> str:
+    """`class` if all of the requests name classes, else `samples`."""
+    return "class" if all(r.target["kind"] == "class" for r in union) else "samples"
+
+
+def laid_out(
+    db: Session,
+    model: Model,
+    base: Version,
+    union: list[ForgetRequest],
+    task: dict[str, Any],
+    method: str,
+) -> Rung:
+    """All that is decided about a rung, with the rows that it comes to."""
     named = _rows_of(db, [request.id for request in union])
     root = lineage.line(db, base)[-1]
     training = lineage.training_rows(db, root, model.dataset_id)
     forget = set().union(*named.values()) & set(training)
     return Rung(
         subject=subject(db, model),
-        number=number,
+        number=task["number"],
         base=base.number,
         weights=base.digest,
         scores=base.scores,
         original=root.number,
         method=method,
-        params=claim.task.get("params", {}),
-        lane=lane,
-        goal=goal,
+        params=task.get("params", {}),
+        prune=task.get("prune"),
+        sparse=None if offers.is_exact(db, method) else base.prune,
+        updates=base.updates,
+        lane=Lane(task["lane"]) if task.get("lane") else None,
+        goal=goal_of(union),
         recipe=root.recipe,
         forget=sorted(forget),
         training=training,
@@ -183,59 +206,3 @@ def start(db: Session, request: ForgetRequest, claim: Claim) -> None:
         db, "request.running", chain=request.model_id, actor=claim.worker,
         request_id=request.id, job_id=claim.job_id,
     )  # fmt: skip
-
-
-def open_rung(
-    db: Session,
-    model: Model,
-    members: list[ForgetRequest],
-    lane: Lane,
-    follows: UUID | None = None,
-) -> Job:
-    """Put requests into the model's waiting job of a lane, or open one. The model is locked."""
-    return _join(db, model, members, f"lane:{lane}", Queue(lane), {"lane": lane.value}, follows)
-
-
-def open_method(db: Session, model: Model, request: ForgetRequest, traits: dict[str, Any]) -> Job:
-    """Put a request that names its method into the waiting job of that method and parameters."""
-    assert request.method is not None
-    digest = hashlib.sha256(rfc8785.dumps(request.params)).hexdigest()[:16]
-    queue = queue_of(exact=bool(traits.get("exact")))
-    task = {"method": request.method, "params": request.params}
-    return _join(db, model, [request], f"method:{request.method}:{digest}", queue, task, None)
-
-
-def queue_of(*, exact: bool) -> Queue:
-    """Where a method waits that a request names."""
-    return Queue.EXACT if exact else Queue.QUALITY
-
-
-def _join(
-    db: Session,
-    model: Model,
-    members: list[ForgetRequest],
-    batch: str,
-    queue: Queue,
-    task: dict[str, Any],
-    follows: UUID | None,
-) -> Job:
-    job = db.scalar(
-        select(Job).where(
-            Job.model_id == model.id,
-            Job.batch == batch,
-            Job.status == JobStatus.QUEUED,
-            Job.attempt == 0,
-        )
-    )
-    if job is None:
-        job = jobs.open_job(
-            db, JobKind.FORGET, queue, task=task, batch=batch, follows=follows,
-            model_id=model.id, dataset_id=model.dataset_id,
-        )  # fmt: skip
-    for request in members:
-        db.merge(JobRequest(job_id=job.id, request_id=request.id))
-        request.job_id = job.id
-    due = [request.due_at for request in members if request.due_at is not None]
-    job.due_at = min([*due, job.due_at] if job.due_at else due, default=None)
-    db.flush()
-    return job

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     job_time_limit: timedelta = timedelta(hours=5)
     """A worker process that spends longer on one job is killed."""
 
+    memory_limit: Annotated[int, Field(gt=0)] | None = None
+    """Bytes that a worker process may allocate; a job that needs more fails with `out_of_memory`."""
+
     checkpoint_grace: timedelta = timedelta(seconds=30)
     """How long a stopping worker may take to save its work."""
 

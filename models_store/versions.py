@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from models_store import events, lineage, registry
+from models_store.blobs import Blobs
 from models_store.columns import now
 from models_store.errors import InvalidTransition, NotFound, RemembersErased, VersionRevoked
 from models_store.life import SERVED, VERSION_NEXT, VersionState, before
@@ -141,6 +142,32 @@ def revoke(db: Session, model: Model, version: Version, actor: str) -> None:
     """Withdraw a superseded version: from now on its weights are refused."""
     move(db, version, VersionState.REVOKED, revoked_at=now())
     events.append(db, "version.revoked", chain=model.id, actor=actor, number=version.number)
+
+
+def set_aside(db: Session, model_id: UUID, damaged: str, blobs: Blobs) -> Version | None:
+    """What is served has damaged bytes: quarantine it, and serve the newest good version instead.
+
+    Good is what has whole bytes and takes back nothing that the served one had forgotten. None,
+    and nothing has changed, where these are not its bytes or no good version is there.
+    """
+    model = registry.locked(db, model_id)
+    old = served(db, model.id)
+    if old is None or old.digest != damaged:
+        return None
+    older = select(Version).where(
+        Version.model_id == model.id, Version.state == VersionState.SUPERSEDED
+    )
+    known = set(lineage.remembered(db, old))
+    for version in db.scalars(older.order_by(Version.number.desc())).all():
+        if known.issuperset(lineage.remembered(db, version)) and blobs.whole(version.digest):
+            move(db, old, VersionState.QUARANTINED, superseded_at=now())
+            serve(db, version, VersionState.ACTIVE)
+            events.append(
+                db, "version.damaged", chain=model.id, number=old.number, digest=damaged,
+                successor=version.number,
+            )  # fmt: skip
+            return version
+    return None
 
 
 def newest_clean(db: Session, model_id: UUID) -> int | None:

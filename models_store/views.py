@@ -1,7 +1,7 @@
 """Rows together with what belongs to them, in as many queries for a page as for one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only
 
-from models_store import audits, events, versions
+from models_store import audits, events, offers, registry, versions
 from models_store.errors import NotFinished, NotFound
-from models_store.life import REQUEST_ENDED
+from models_store.life import REQUEST_ENDED, Lane
 from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model
 
 Row = TypeVar("Row", Job, Model)
@@ -24,6 +24,8 @@ class RequestView:
     request: ForgetRequest
     model_name: str
     job: Job | None
+    out_of_design: bool
+    """The method that serves it, or will, was not designed for such a target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +38,45 @@ class JobView:
 
 
 def request(db: Session, owner: str, request_id: UUID) -> RequestView:
-    """One request of this owner, in one query: it is polled. Raises `NotFound`."""
+    """One request of this owner, in two queries: it is polled. Raises `NotFound`."""
     query = (
-        select(ForgetRequest, Model.name, Job)
+        select(ForgetRequest, Model, Job)
         .join(Model, Model.id == ForgetRequest.model_id)
         .outerjoin(Job, Job.id == ForgetRequest.job_id)
         .where(ForgetRequest.id == request_id, ForgetRequest.owner == owner)
-        .options(load_only(Job.phase))
+        .options(load_only(Job.phase, Job.method), load_only(Model.name, Model.policy))
     )
     row = db.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"There is no forget request {request_id}.")
-    return RequestView(*row)
+    return _view(row[0], row[1], row[2], offers.designed_for(db))
 
 
 def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:
-    """Two queries, however many requests."""
+    """Three queries, however many requests."""
     models = _by_id(db, Model, {request.model_id for request in requests})
     jobs = _by_id(db, Job, {request.job_id for request in requests if request.job_id})
-    return [
-        RequestView(
-            request,
-            models[request.model_id].name,
-            jobs.get(request.job_id) if request.job_id else None,
-        )
-        for request in requests
-    ]
+    designed = offers.designed_for(db) if requests else {}
+    views = []
+    for request in requests:
+        job = jobs.get(request.job_id) if request.job_id else None
+        views.append(_view(request, models[request.model_id], job, designed))
+    return views
+
+
+def _view(
+    request: ForgetRequest, model: Model, job: Job | None, designed: dict[str, Collection[str]]
+) -> RequestView:
+    goal = "class" if request.target["kind"] == "class" else "samples"
+    method = _method(request, model, job, goal)
+    return RequestView(request, model.name, job, goal not in designed.get(method, (goal,)))
+
+
+def _method(request: ForgetRequest, model: Model, job: Job | None, goal: str) -> str:
+    """What serves the request: what it named, what its job took, or what the policy will take."""
+    if request.method or (job is not None and job.method):
+        return request.method or str(job.method if job else "")
+    return registry.policy_of(model).method(goal, request.lane or Lane.FAST)
 
 
 def of_jobs(db: Session, jobs: Sequence[Job]) -> list[JobView]:
@@ -138,6 +153,7 @@ def _proof(db: Session, request: ForgetRequest) -> dict[str, Any] | None:
         "digest": version.digest,
         "method": version.method,
         "params": version.params,
+        "prune": version.prune,
         "audit": audit.id if audit else None,
         "verdict": audit.verdict if audit else None,
         "assurance": audit.assurance if audit else None,

@@ -38,20 +38,37 @@ def world(
     images = noise + torch.randint(0, 195, (classes, 8, 8, channels), generator=chance)[labels]
     pixels, rows = Resident(images.to(torch.uint8)), torch.arange(len(labels))
     gone = rows[labels == min(GONE, classes - 1)][:forget]
+    kept = rows[~torch.isin(rows, gone)]
+
+    def fresh(chosen: int) -> nn.Module:
+        return net(chosen, channels=channels, classes=classes)
 
     def samples(chosen: Tensor) -> Samples:
         return Samples(pixels, labels, chosen)
 
     return Given(
         forget=samples(gone),
-        retain=samples(rows[~torch.isin(rows, gone)]),
+        retain=samples(kept),
         holdout=samples(rows[:0]),
         classes=classes,
-        fresh=lambda chosen: net(chosen, channels=channels, classes=classes),
+        fresh=fresh,
         recipe=Recipe(epochs=2, batch_size=16, learning_rate=0.05),
+        updates=logged(fresh(0), gone, kept),
         rng=torch.Generator().manual_seed(seed),
         precision="fp32",
     )
+
+
+def logged(model: nn.Module, forget: Tensor, retain: Tensor) -> dict[str, Tensor]:
+    """A training log of eight small updates, of which the first saw all that is to be forgotten."""
+    chance, log = torch.Generator().manual_seed(2), dict[str, Tensor]()
+    for number in range(8):
+        seen = retain[number::8] if number else torch.cat([forget, retain[::8]])
+        log[f"rows.{number}"] = seen.to(torch.int32)
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                log[f"update.{number}.{name}"] = 0.001 * torch.randn(value.shape, generator=chance)
+    return log
 
 
 def again(given: Given, seed: int = 0, resume: State | None = None) -> Given:

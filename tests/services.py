@@ -24,7 +24,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 120
 
 
 def not_run(reason: str) -> NoReturn:
@@ -183,7 +183,7 @@ class Postgres(Service):
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one statement outside a transaction."""
-        with psycopg.connect(self._dsn(database), autocommit=True, connect_timeout=2) as connection:
+        with psycopg.connect(self._dsn(database), autocommit=True, connect_timeout=9) as connection:
             connection.execute(statement.encode())
 
     def create_database(self, template: str = "template1") -> str:

@@ -105,7 +105,7 @@ def house(postgres: Postgres, redis_server: Redis, tmp_path: Path) -> Iterator[H
     redis.remove()
 
 
-def becomes(house: House, path: str, wanted: str, seconds: float = 60) -> None:
+def becomes(house: House, path: str, wanted: str, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -118,7 +118,7 @@ def becomes(house: House, path: str, wanted: str, seconds: float = 60) -> None:
 
 
 def test_the_commands_of_the_file_make_a_service(house: House) -> None:
-    assert house.start("migrate").wait(60) == 0, house.logs()
+    assert house.start("migrate").wait(240) == 0, house.logs()
     api, worker = house.start("api"), house.start("worker-cpu")
 
     becomes(house, "/readyz", '"ready"')

@@ -130,7 +130,9 @@ def limits(audit: Path) -> Iterator[tuple[str, object]]:
     classes = [node for node in ast.parse(audit.read_text()).body if isinstance(node, ast.ClassDef)]
     (found,) = [each for each in classes if "Audit" in map(ast.unparse, each.bases)]
     for node in found.body:
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
+        if not isinstance(node, ast.AnnAssign) or "ClassVar" in ast.unparse(node.annotation):
+            continue
+        if node.value is not None:
             yield ast.unparse(node.target), ast.literal_eval(node.value)
 
 

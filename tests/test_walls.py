@@ -34,6 +34,8 @@ LEANED_UPON = [
     ("tensors", "models_store/store.py", "import numpy"),
     ("guests", "workers/methods/boundary_shrink.py", "import time"),
     ("guests", "workers/audits/membership.py", "from models_store import jobs"),
+    ("guests", "workers/pruning/omp.py", "import time"),
+    ("alone", "workers/pruning/omp.py", "from workers.pruning import synflow"),
     ("alone", "workers/methods/boundary_shrink.py", "from workers.methods import retrain"),
     ("alone", "workers/audits/membership.py", "from workers.audits import accuracy"),
     ("sql", "app/main.py", "import sqlalchemy"),

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from workers import audits, shelf
 from workers.data.pixels import Resident
-from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.evidence import Audit, Evidence, Finding, References, Retrain, Scores
 from workers.kinds import Samples
 from workers.scoring import Plan, Split, plan, recalibrated, score
 
@@ -129,6 +129,32 @@ def evidence(
         run={"rte_seconds": 1.5, "samples_per_second": 600.0, "peak_memory_bytes": 2.0**30},
         rng=torch.Generator().manual_seed(11),
     )
+
+
+def armed(world: World, evidence: Evidence) -> Evidence:
+    """The same with all that tier 1 asks for: pixels, a pool of made-up margins, retrained nets."""
+    rows, chance = evidence.after.rows, torch.Generator().manual_seed(5)
+    trained = torch.rand(8, len(rows), generator=chance).argsort(0).argsort(0) < 4
+    margins = torch.randn(8, len(rows), generator=chance) + 2.0 * trained
+    retrains = [
+        Retrain(scores=world.scored(model, rows), model=partial(deepcopy, model))
+        for model in (shaken(world.retrained, seed) for seed in range(5))
+    ]
+    return replace(
+        evidence,
+        samples=world.samples(torch.arange(len(world.labels))),
+        references=References(rows=rows, margins=margins, trained=trained),
+        retrains=retrains,
+    )
+
+
+def shaken(model: nn.Module, seed: int) -> nn.Module:
+    """A copy with a little noise on its weights."""
+    twin, chance = deepcopy(model), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in twin.parameters():
+            weight.add_(0.05 * weight.std() * torch.randn(weight.shape, generator=chance))
+    return twin
 
 
 def arranged(world: World, forget: Tensor, classes: Sequence[int]) -> Plan:

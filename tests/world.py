@@ -4,14 +4,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from models_store import audits, datasets, jobs, offers, outcomes, registry, requests, rungs
+from models_store import (
+    audits,
+    datasets,
+    jobs,
+    offers,
+    outcomes,
+    pools,
+    registry,
+    requests,
+    reviews,
+    rungs,
+)  # fmt: skip
 from models_store import versions as shelf
 from models_store.audits import Report
 from models_store.claims import Claim
 from models_store.datasets import SampleRow
-from models_store.life import Lane, VersionState
+from models_store.life import Lane, MemberKind, VersionState
 from models_store.offers import Ability
 from models_store.outcomes import Made
+from models_store.pools import Built
 from models_store.registry import NewModel
 from models_store.requests import Ask
 from models_store.rungs import Rung
@@ -79,6 +91,14 @@ class World:
         claim, rung = self.begin(self.request(request.id).job_id)
         return self.publish(claim, rung, verdict)
 
+    def judge(self, request: ForgetRequest, verdict: str) -> Version:
+        """Carry out the audit that the request waits for, with the given verdict."""
+        claim = self.claim(self.request(request.id).job_id)
+        assert claim is not None
+        with self.store.begin() as db:
+            review = reviews.begin(db, claim)
+            return reviews.publish(db, claim, review, report(verdict, review.tier))
+
     def made(self, number: int, verdict: str = "pass") -> Made:
         """Weights out of thin air, with a report of one test."""
         kept = self.store.blobs.put(f"weights {number} {verdict}".encode())
@@ -92,24 +112,30 @@ class World:
         )
 
 
-def report(verdict: str = "pass") -> Report:
+def report(verdict: str = "pass", tier: int = 0) -> Report:
     """A report of one test."""
     test = dict.fromkeys(audits.COLUMNS) | {"test": "accuracy.d_f", "n": 8, "estimate": 0.5}
     return Report(
-        tier=0, verdict=verdict, assurance="tier0", document={"verdict": verdict}, tests=[test]
-    )
+        tier=tier, verdict=verdict, assurance=f"tier{tier}", document={"verdict": verdict},
+        tests=[test],
+    )  # fmt: skip
 
 
 def furnish(store: Store) -> World:
     """A ready dataset `animals`, a model `zoo` and its version 1, served."""
     schema = {"type": "object", "additionalProperties": False, "properties": {"epochs": {"type": "integer", "minimum": 1}}}  # fmt: skip
-    methods = ("boundary_expanding", "boundary_shrink", "l1_sparse")
+    for_classes = {"designed_for": ["class"]}
+    methods = (
+        ("boundary_expanding", for_classes),
+        ("boundary_shrink", for_classes),
+        ("l1_sparse", {}),
+    )
     with store.begin() as db:
         offers.advertise(
             db,
             [
                 Ability("net", "small_cnn", "A net.", schema, {}),
-                *(Ability("method", name, "A method.", schema, {}) for name in methods),
+                *(Ability("method", name, "A method.", schema, traits) for name, traits in methods),
                 Ability("method", "retrain", "Exact.", schema, {"exact": True, "needs": ["recipe"]}),
             ],
         )  # fmt: skip
@@ -173,3 +199,17 @@ def ready_dataset(store: Store) -> Dataset:
     """The dataset `animals`."""
     with store.read() as db:
         return datasets.get_ready(db, "animals")
+
+
+def add_half(world: World, draw: int) -> None:
+    """A half that has seen nothing, by a job that is claimed for it."""
+    with world.store.begin() as db:
+        job = pools.order(db, registry.get(db, "zoo"), 8, [], "me")
+    claim = world.claim(job.id)
+    assert claim is not None
+    with world.store.begin() as db:
+        scores = Blob(digest=f"{draw:064x}", size=1, media_type="margins")
+        built = Built(kind=MemberKind.HALF, label=None, draw=draw, seed=1, trained=bytes(5),
+                      scores=scores, weights=None, provenance={})  # fmt: skip
+        pools.add(db, claim, pools.begin(db, claim), built)
+        jobs.finish(db, claim, {})

@@ -1,7 +1,7 @@
-"""One audit: gather the evidence with one pass a model state, ask every question, write it up."""
+"""One audit: gather the evidence with one pass a model state, put the questions, write it up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +14,14 @@ from models_store.blobs import Kept
 from models_store.events import moment
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import audits, report, scoring, shelf
-from workers.bench import Bench
-from workers.evidence import Audit, Evidence, Finding, Scores
+from workers import report, scoring, verdicts
+from workers.bench import Bench, Laid
+from workers.evidence import Evidence, Finding, Retrain, Scores
+from workers.gathering import gather
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
+
+UNSEEN = ("test", "holdout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,31 +39,76 @@ class Candidate:
     removed: Tensor
     training: Tensor
     retain: Tensor
+    forgotten: Tensor
+    """Rows that anybody has had forgotten: they stand for nobody's unseen images any more."""
+    known_after: Scores | None = None
+    recipe: Mapping[str, Any] | None = None
+    """How the line was trained; it leads to the reference pool."""
+    tier: int = 0
+    attempt: int = 1
     neighbours: Tensor | None = None
     run: Mapping[str, float] = field(default_factory=dict)
     requests: Mapping[UUID, list[int]] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Blob]:
-    """Ask every audit of tier 0; the report with its pages, and the candidate's scores."""
+def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
+    """Put the questions of a tier and those below; the report, and the candidate's scores."""
     laid = bench.lay(candidate.subject.dataset_id)
-    split = Split(
-        forget=candidate.removed,
-        retain=candidate.retain,
-        test=_unseen(laid.split("test"), candidate.training),
-        holdout=_unseen(laid.split("holdout"), candidate.training),
-    )
     gone = gone_classes(laid.labels.cpu(), candidate)
-    plan = scoring.plan(split, laid.labels, gone)
-    everything = laid.samples(plan.rows)
+    plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
+    evidence = _evidence(bench, candidate, plan, gone)
+    judgement = verdicts.judge(
+        evidence,
+        tier=candidate.tier,
+        attempt=candidate.attempt,
+        require_certificate=candidate.subject.policy.require_certificate,
+    )
+    facts = replace(
+        _facts(bench, candidate, plan, gone),
+        references=0 if evidence.references is None else len(evidence.references.margins),
+        retrains=len(evidence.retrains),
+    )
+    document = report.document(facts, judgement, verdicts.about())
+    document["requests"] = _slices(candidate, evidence.before, evidence.after)
+    pages = {
+        media: _kept(bench.store.blobs.put(made), media)
+        for media, made in report.pages(document).items()
+    }
+    return _report(candidate, document, judgement.findings, pages), evidence.after
+
+
+def keep_scores(bench: Bench, scores: Scores) -> Blob:
+    """The scores as a blob: the next version's "before"."""
+    return _kept(bench.store.blobs.put(scoring.dump_scores(scores)), scoring.MEDIA)
+
+
+def _split(laid: Laid, candidate: Candidate) -> Split:
+    """A test or held-out row counts only if the model was not trained on it and it may be used."""
+    known = torch.cat([candidate.training, candidate.forgotten])
+    test, holdout = (rows[~torch.isin(rows, known)] for rows in map(laid.split, UNSEEN))
+    return Split(forget=candidate.removed, retain=candidate.retain, test=test, holdout=holdout)
+
+
+def _evidence(
+    bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]
+) -> Evidence:
+    laid, precision = bench.lay(candidate.subject.dataset_id), bench.precision
+    rows = laid.samples(plan.rows)
     before = scoring.score(
-        candidate.before, everything, known=candidate.known_before, precision=bench.precision
+        candidate.before, rows, known=candidate.known_before, precision=precision
     )
     after = before
     if candidate.after is not candidate.before:
-        after = scoring.score(candidate.after, everything, precision=bench.precision)
-    evidence = Evidence(
+        after = scoring.score(
+            candidate.after, rows, known=candidate.known_after, precision=precision
+        )
+    pool, retrains = None, list[Retrain]()
+    if candidate.tier:
+        pool, retrains = gather(
+            bench, candidate.subject, candidate.recipe, plan.rows, candidate.removed
+        )
+    return Evidence(
         before=before,
         after=after,
         recalibrated=_recalibrated(bench, candidate, plan),
@@ -74,26 +122,11 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Blob]:
         removed=candidate.removed,
         neighbours=candidate.neighbours,
         run=candidate.run,
+        samples=laid.samples(torch.arange(len(laid.labels))),
+        references=pool,
+        retrains=retrains,
         rng=torch.Generator().manual_seed(0),
     )
-    findings = ask(evidence)
-    facts = _facts(bench, candidate, plan, gone)
-    document = report.document(facts, findings, about())
-    document["requests"] = _slices(candidate, before, after)
-    page = _kept(bench.store.blobs.put(report.html(document).encode()), "text/html")
-    scores = _kept(bench.store.blobs.put(scoring.dump_scores(after)), scoring.MEDIA)
-    return _report(document, findings, page), scores
-
-
-def ask(evidence: Evidence) -> list[Finding]:
-    """Put every question of the shelf, in the order of their names."""
-    questions = shelf.on(audits, Audit)
-    return [finding for kind in questions.values() for finding in kind().ask(evidence)]
-
-
-def about() -> dict[str, str]:
-    """What each audit asks, in its own words."""
-    return {name: shelf.about(kind) for name, kind in shelf.on(audits, Audit).items()}
 
 
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
@@ -103,11 +136,6 @@ def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
     """
     left = set(labels[candidate.retain].unique().tolist())
     return sorted(set(labels[candidate.training].unique().tolist()) - left)
-
-
-def _unseen(rows: Tensor, training: Tensor) -> Tensor:
-    """A test or held-out row counts only if the model was not trained on it."""
-    return rows[~torch.isin(rows, training)]
 
 
 def _recalibrated(bench: Bench, candidate: Candidate, plan: scoring.Plan) -> Scores | None:
@@ -163,12 +191,17 @@ def _kept(kept: Kept, media_type: str) -> Blob:
     return Blob(digest=kept.digest, size=kept.size, media_type=media_type)
 
 
-def _report(document: dict[str, Any], findings: Sequence[Finding], page: Blob) -> Report:
+def _report(
+    candidate: Candidate,
+    document: dict[str, Any],
+    findings: Sequence[Finding],
+    pages: Mapping[str, Blob],
+) -> Report:
     return Report(
-        tier=0,
+        tier=candidate.tier,
         verdict=document["verdict"],
         assurance=document["assurance"],
         document=document,
         tests=[{column: getattr(finding, column) for column in COLUMNS} for finding in findings],
-        pages={"text/html": page},
+        pages=pages,
     )

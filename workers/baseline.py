@@ -1,6 +1,6 @@
 """Versions that forgot nothing: one that was uploaded is checked, one is trained here."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -13,13 +13,14 @@ from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import auditing, checkpoints, gauge, training, weights
+from workers import auditing, checkpoints, gauge, shelf, training, updates, weights
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
 from workers.kinds import Recipe
 from workers.pulse import Pulse
 from workers.report import VersionFacts
+from workers.updates import Recorder
 
 NOTHING = torch.empty(0, dtype=torch.int64)
 
@@ -37,10 +38,11 @@ def check(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         version = versions.get(db, model.id, str(claim.task["number"]))
         root = lineage.line(db, version)[-1]
         rows = torch.tensor(lineage.training_rows(db, root, model.dataset_id))
+        gone = torch.tensor(datasets.forgotten(db, model.dataset_id), dtype=torch.int64)
     net = bench.loaded(subject, version.digest)
     facts = VersionFacts(number=version.number, digest=version.digest, method=version.method)
     pulse.enter(Phase.AUDITING)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     pulse.enter(Phase.PUBLISHING)
     gauge.gauge(bench, subject)
     with bench.store.begin() as db:
@@ -59,12 +61,12 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         left_out = lineage.named_requests(db, model.dataset_id)
     rows = bench.lay(subject.dataset_id).split("train")
     rows = rows[~torch.isin(rows, gone)]
-    recipe = Recipe(**claim.task["recipe"])
-    net, seconds = _trained(bench, claim, pulse, subject, rows, recipe)
+    recipe = shelf.lighter(Recipe(**claim.task["recipe"]), claim.task)
+    net, seconds, log = _trained(bench, claim, pulse, subject, rows, recipe)
     kept = bench.store.blobs.put(weights.dump(net))
     pulse.enter(Phase.AUDITING)
     facts = VersionFacts(number=number, digest=kept.digest, method="train", seed=claim.seed)
-    report, scores = _audited(bench, subject, net, facts, rows, claim.seed)
+    report, scores = _audited(bench, subject, net, facts, rows, gone, claim.seed)
     made = Made(
         number=number,
         weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
@@ -72,6 +74,7 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         params={},
         provenance=bench.provenance(claim.seed),
         report=report,
+        updates=log,
         facts={"train_seconds": seconds},
     )
     trained_on: dict[str, Any] = {"splits": ["train"]}
@@ -85,7 +88,10 @@ def train(bench: Bench, claim: Claim, pulse: Pulse) -> None:
 
 def _trained(
     bench: Bench, claim: Claim, pulse: Pulse, subject: Subject, rows: Tensor, recipe: Recipe
-) -> tuple[nn.Module, float]:
+) -> tuple[nn.Module, float, Blob | None]:
+    """The net, the seconds that it took, and the log of its updates if it was asked for."""
+    if claim.task.get("log_updates"):
+        return _logged(bench, claim, pulse, subject, rows, recipe)
     identity = checkpoints.identity(
         software=software(),
         recipe=asdict(recipe),
@@ -103,11 +109,39 @@ def _trained(
         resume=checkpoints.found(bench.store, claim, identity),
     )
     pulse.enter(Phase.TRAINING)
-    return net, drive(steps, bench.store, claim, pulse, identity)
+    return net, drive(steps, bench.store, claim, pulse, identity), None
+
+
+def _logged(
+    bench: Bench, claim: Claim, pulse: Pulse, subject: Subject, rows: Tensor, recipe: Recipe
+) -> tuple[nn.Module, float, Blob]:
+    """The same with a log of every update; an attempt that is cut short begins anew."""
+    net = bench.net(subject, claim.seed)
+    with bench.store.blobs.workspace() as folder, (folder / "updates").open("w+b") as file:
+        log = Recorder(file, net, rows)
+        steps = training.fit(
+            net,
+            bench.lay(subject.dataset_id).samples(rows),
+            recipe,
+            rng=torch.Generator().manual_seed(claim.seed),
+            precision=bench.precision,
+            after=log,
+        )
+        pulse.enter(Phase.TRAINING)
+        whole = (replace(step, state=None) for step in steps)  # a log has no place to resume
+        seconds = drive(whole, bench.store, claim, pulse, "")
+        kept = bench.store.blobs.take_in(log.pieces())
+    return net, seconds, Blob(digest=kept.digest, size=kept.size, media_type=updates.MEDIA)
 
 
 def _audited(
-    bench: Bench, subject: Subject, net: nn.Module, facts: VersionFacts, rows: Tensor, seed: int
+    bench: Bench,
+    subject: Subject,
+    net: nn.Module,
+    facts: VersionFacts,
+    rows: Tensor,
+    gone: Tensor,
+    seed: int,
 ) -> tuple[Report, Blob]:
     candidate = Candidate(
         subject=subject,
@@ -121,6 +155,8 @@ def _audited(
         removed=NOTHING,
         training=rows,
         retain=rows,
+        forgotten=gone,
         provenance=bench.provenance(seed),
     )
-    return auditing.audit(bench, candidate)
+    report, scores = auditing.audit(bench, candidate)
+    return report, auditing.keep_scores(bench, scores)

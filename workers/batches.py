@@ -1,14 +1,15 @@
 """What the batches of a run are made of: one set in a new order each epoch, another beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from workers.kinds import Samples
+from workers.kinds import Recipe, Samples
 
 AUGMENTS = ("none", "crop_flip")
 PAD = 4
@@ -24,8 +25,26 @@ class Batch:
     """(B,) int64: what the net is to learn."""
     which: Tensor
     """(m,) int64: positions of the first m images within the main set."""
+    beside: Tensor
+    """(B - m,) int64: positions of the others within the set beside it."""
     seed: int
     """For layers that draw at random, such as dropout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a run a batch lies."""
+
+    done: int
+    """Batches before it."""
+    epoch: int
+    """From 0."""
+    last: bool
+    """Is it the last of its epoch?"""
+
+
+Targets = Tensor | Callable[[torch.Generator], Tensor]
+"""(n,) int64: labels to learn in place of their own; or what draws such labels for an epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +52,15 @@ class Feed:
     """Each epoch shows every image of `main` once, and beside each `share` images of `beside`."""
 
     main: Samples
-    targets: Tensor | None = None
-    """(n,) int64: labels to learn for `main` in place of its own."""
+    targets: Targets | None = None
+    """For `main`."""
     beside: Samples | None = None
     share: float = 0.0
     """Images of `beside` for each image of `main`."""
+    apart: bool = False
+    """An epoch shows `main` first and `beside` afterwards, in batches of their own."""
+    rounds: int | None = None
+    """With `apart`: the epochs, from the first, that show `main`; None for all."""
     augment: str = "none"
 
     def __post_init__(self) -> None:
@@ -47,41 +70,78 @@ class Feed:
             known = ", ".join(AUGMENTS)
             raise ValueError(f"There is no augmentation {self.augment!r}; take one of {known}.")
 
-    def steps(self, size: int) -> int:
-        """Batches in an epoch."""
-        return len(_ends(len(self.main), size))
+    def steps(self, size: int, epoch: int = 0) -> int:
+        """Batches in an epoch, counted from 0."""
+        return sum(1 for _ in self._cuts(size, epoch))
 
-    def epoch(self, size: int, rng: torch.Generator) -> Iterator[Batch]:
+    def total(self, recipe: Recipe) -> int:
+        """Batches in a run."""
+        return sum(self.steps(recipe.batch_size, epoch) for epoch in range(recipe.epochs))
+
+    def walk(
+        self, recipe: Recipe, rng: torch.Generator, begun: int = 0
+    ) -> Iterator[tuple[Place, Batch]]:
+        """The batches of a run, once `begun` epochs are done."""
+        done = sum(self.steps(recipe.batch_size, epoch) for epoch in range(begun))
+        for epoch in range(begun, recipe.epochs):
+            end = done + self.steps(recipe.batch_size, epoch)
+            for batch in self.epoch(recipe.batch_size, rng, epoch):
+                yield Place(done, epoch, done + 1 == end), batch
+                done += 1
+
+    def epoch(self, size: int, rng: torch.Generator, epoch: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, `size` images of the main set in each."""
+        targets = self.targets(rng) if callable(self.targets) else self.targets
         order = torch.randperm(len(self.main), generator=rng)
         other = self._beside(rng)
-        start = 0
-        for end in _ends(len(order), size):
-            mine = order[start:end]
-            theirs = other[round(start * self.share) : round(end * self.share)]
-            yield self._batch(mine, theirs, rng)
-            start = end
+        for mine, theirs in self._cuts(size, epoch):
+            yield self._batch(order[mine], other[theirs], targets, rng)
+
+    def _cuts(self, size: int, epoch: int) -> Iterator[tuple[slice, slice]]:
+        """Of each batch: its part of the main set's order and of that beside."""
+        ends = _ends(len(self.main), size)
+        if not self.apart:
+            for start, end in pairwise([0, *ends]):
+                yield slice(start, end), self._share(start, end)
+            return
+        if self.rounds is None or epoch < self.rounds:
+            for start, end in pairwise([0, *ends]):
+                yield slice(start, end), slice(0)
+        if self._wanted:
+            for start, end in pairwise([0, *_ends(self._wanted, size)]):
+                yield slice(0), slice(start, end)
+
+    @property
+    def _wanted(self) -> int:
+        """Images of `beside` in an epoch."""
+        return round(len(self.main) * self.share) if self.beside else 0
+
+    def _share(self, start: int, end: int) -> slice:
+        return slice(round(start * self.share), round(end * self.share))
 
     def _beside(self, rng: torch.Generator) -> Tensor:
         """Positions within `beside` for a whole epoch: each once before any comes again."""
-        if self.beside is None or not len(self.beside):
-            return torch.empty(0, dtype=torch.int64)
-        wanted = round(len(self.main) * self.share)
-        rounds = ceil(wanted / len(self.beside))
-        orders = [torch.randperm(len(self.beside), generator=rng) for _ in range(rounds)]
-        return torch.cat([torch.empty(0, dtype=torch.int64), *orders])[:wanted]
+        rounds = ceil(self._wanted / len(self.beside)) if self.beside else 0
+        orders = [torch.randperm(len(self.beside or ()), generator=rng) for _ in range(rounds)]
+        return torch.cat([torch.empty(0, dtype=torch.int64), *orders])[: self._wanted]
 
-    def _batch(self, mine: Tensor, theirs: Tensor, rng: torch.Generator) -> Batch:
-        which = mine.to(self.main.index.device)
-        images, labels = self.main.at(which)
-        if self.targets is not None:
-            labels = self.targets[which]
+    def _batch(
+        self, mine: Tensor, theirs: Tensor, targets: Tensor | None, rng: torch.Generator
+    ) -> Batch:
+        parts, place = list[tuple[Tensor, Tensor]](), self.main.index.device
+        which, others = mine.to(place), theirs.to(place)
+        if len(mine):
+            images, labels = self.main.at(which)
+            parts.append((images, labels if targets is None else targets[which]))
         if self.beside is not None and len(theirs):
-            more, their_labels = self.beside.at(theirs.to(which.device))
-            images, labels = torch.cat([images, more]), torch.cat([labels, their_labels])
+            parts.append(self.beside.at(others))
+        images, labels = (
+            torch.cat(both) if len(both) > 1 else both[0] for both in zip(*parts, strict=True)
+        )
         if self.augment == "crop_flip":
             images = crop_flip(images, rng)
-        return Batch(images, labels, which, int(torch.randint(2**62, (), generator=rng)))
+        seed = int(torch.randint(2**62, (), generator=rng))
+        return Batch(images, labels, which, others, seed)
 
 
 def crop_flip(images: Tensor, rng: torch.Generator) -> Tensor:

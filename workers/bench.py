@@ -60,17 +60,29 @@ class Bench:
 
     def lay(self, dataset_id: UUID) -> Laid:
         """Bring a dataset onto the device, unless it lies there already."""
-        with self.store.read() as db:
-            shards = datasets.shards(db, dataset_id)
-            digests = tuple(shard.digest for shard in shards)
+        while True:
+            digests = self._shards(dataset_id)
             laid = self._laid.get(dataset_id)
             if laid is not None and laid.shards == digests:
                 return laid
+            try:
+                return self._lay_anew(dataset_id, digests)
+            except FileNotFoundError:
+                if self._shards(dataset_id) == digests:
+                    raise
+                # An erase job has just rewritten a shard: its copy lies there.
+
+    def _shards(self, dataset_id: UUID) -> tuple[str, ...]:
+        with self.store.read() as db:
+            return tuple(shard.digest for shard in datasets.shards(db, dataset_id))
+
+    def _lay_anew(self, dataset_id: UUID, digests: tuple[str, ...]) -> Laid:
+        with self.store.read() as db:
             labels, splits = datasets.labels_and_splits(db, dataset_id)
-        paths = [self.store.blobs.path(digest) for digest in digests]
         self._laid.pop(dataset_id, None)
         while len(self._laid) >= KEPT:
             self._laid.pop(next(iter(self._laid)))
+        paths = [self.store.blobs.path(digest) for digest in digests]
         fresh = Laid(
             pixels=open_pixels(paths, self.device),
             labels=torch.tensor(labels, dtype=torch.int64, device=self.device),

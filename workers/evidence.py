@@ -52,7 +52,8 @@ class References:
     rows: Tensor
     """(n,) int64 rows of the dataset, ascending, each once."""
     margins: Tensor
-    """(K, n) float32: logit margin of the true label, a line for each model of the pool."""
+    """(K, n) float32: logit margin of the true label, a line for each model of the pool; NaN where
+    it is not known, as for a row that was cut out."""
     trained: Tensor
     """(K, n) bool: was the model trained on the row? About half are, by a balanced draw."""
 
@@ -103,6 +104,8 @@ class Evidence:
     references: References | None = None
     """None where the dataset and architecture have no reference pool."""
     retrains: Sequence[Retrain] = ()
+    alpha: float = 0.05
+    """The chance, at most, that a gate passes a model with a residue at its limit."""
     rng: torch.Generator = field(default_factory=torch.Generator)
 
 
@@ -118,6 +121,9 @@ class Finding:
     n: int = 0
     gate: str | None = None
     """The rule in words, with its numbers; None when the test only reports."""
+    allowed: tuple[float, float] | None = None
+    """Lowest and highest estimate that the gate has nothing against, for the picture of all gates;
+    None where that is not one interval."""
     verdict: Verdict | None = None
     """None when the test only reports."""
     reason: str = ""
@@ -129,6 +135,48 @@ class Finding:
     empty for a bare number."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """JSON only: histograms, tables."""
+    tier: int = 0
+    """That of the audit; set by whoever asked it."""
+    p_value: float | None = None
+    """The chance of a value at least as far off in a model without residue; None where a gate is a
+    rule that leaves nothing to chance."""
+    power: float | None = None
+    """The chance that a model without residue passes, given so many images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What the tests of a tier say of a model about which the truth is known."""
+
+    name: str
+    """`original_must_fail` or `never_saw_must_pass`."""
+    test: str
+    """The test that was decisive."""
+    estimate: float | None
+    low: float | None
+    high: float | None
+    n: int
+    verdict: Verdict
+    as_expected: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What all findings together say of a version."""
+
+    verdict: Verdict
+    assurance: str
+    """`tier1` where the tests with references came to a conclusion, else `tier0`."""
+    reason: str
+    """One sentence on how the verdict came about."""
+    findings: Sequence[Finding]
+    controls: Sequence[Control] = ()
+    tiers: Mapping[int, Verdict] = field(default_factory=dict)
+    """The verdict of each tier that was asked; 0 screens, 1 weighs."""
+    attempt: int = 1
+    certified: bool = False
+    """Is there a certificate for the method? There is none yet for any."""
 
 
 class Audit(ABC):
@@ -139,6 +187,11 @@ class Audit(ABC):
 
     __pydantic_config__: ClassVar[dict[str, Any]] = Method.__pydantic_config__
     tier: ClassVar[int] = 0
+    """0: seconds, no references. 1: against references; weighs what tier 0 only screens."""
+    compares: ClassVar[bool] = False
+    """Does it set forgotten images against never-trained ones? Then these must be of one kind."""
+    controlled: ClassVar[bool] = False
+    """Are its gates put to models of which the truth is known, each time that it is asked?"""
 
     @abstractmethod
     def ask(self, evidence: Evidence) -> list[Finding]:

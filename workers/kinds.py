@@ -107,6 +107,8 @@ class Given:
     precision: str = "bf16"
     """`bf16`: autocast with float32 master weights; `fp32`: parity profile."""
     resume: State | None = None
+    prepared: State | None = None
+    """What the method's `prepare` found, where it has been asked already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class Cost:
     """What a method costs, in images, as arithmetic that is worked out where there is no torch.
 
     It may name the method's fields that are numbers, `forget` and `retain` (the sizes of the sets),
-    `classes` (how many there are), and the recipe's fields with `recipe_` in front, under + - * /,
+    `unseen` (test and held-out images), `classes` (how many there are), and the recipe's fields with `recipe_` in front, under + - * /,
     `min`, `max` and `ceil`.
     """
 
@@ -194,10 +196,12 @@ class Method(ABC):
         the base model, with a generator of the same seed), it ends with the same bytes.
         """
 
-    def neighbours(self, model: nn.Module, given: Given) -> Tensor | None:
-        """The label, (n,) int64, that a run on `model` pushes each forgotten sample towards.
+    def prepare(self, model: nn.Module, given: Given) -> State:
+        """What a run works out on the base model before it begins; `model` stays as it is.
 
-        None where the method has no such idea. The audit asks for it; it costs a search.
+        Whoever asks hands the answer back in `Given.prepared`, so that it is worked out once.
+        Under `neighbours`, (n,) int64, is the label that each forgotten sample is pushed towards,
+        where the method chooses one: the audit wants to know it.
         """
         del model, given
-        return None
+        return {}

@@ -1,13 +1,15 @@
 """The report as a page: self-contained, readable by people who never saw the project."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from workers import pictures
+from workers import bars, maps, pictures
+from workers.drawing import HOLLOW, STYLES, swatch
+from workers.pictures import Figure
 
 SYMBOLS = {part: f"D_{part[2:]}" for part in ("d_r", "d_f", "d_rt", "d_ft")} | {
     "ua": "UA",
@@ -16,10 +18,16 @@ SYMBOLS = {part: f"D_{part[2:]}" for part in ("d_r", "d_f", "d_rt", "d_ft")} | {
     "auc": "area (AUC)",
     "tpr": "true positives at few false ones (TPR)",
     "ks": "Kolmogorov-Smirnov distance",
+    "roc": "true positives at 0.1 % false ones",
     "asr": "attack success rate (ASR, our definition)",
     "svc_mia": "MIA-efficacy",
+    "rmia": "RMIA",
+    "grad_cam": "Grad-CAM",
     "bn_recalibration": "BatchNorm re-estimated",
 }
+ATTACKS = ("membership", "roc", "asr", "svc_mia")
+ELSEWHERE = {"histograms", "destination", "embedding", "grad_cam", "accuracy", "cost", *ATTACKS}
+"""Audits whose findings have a section or a picture of their own."""
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -28,21 +36,43 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _view(report: Mapping[str, Any]) -> dict[str, Any]:
-    tests = {test["test"]: test for test in report["tests"]}
-    names = report["data"]["class_names"]
-    by_audit = defaultdict(list)
+    of = defaultdict(list)
     for test in report["tests"]:
-        by_audit[test["test"].partition(".")[0]].append(test)
+        of[test["test"].partition(".")[0]].append(test)
+    gates = [test for test in report["tests"] if test["verdict"]]
+    others = [test for test in report["tests"] if not test["verdict"]]
     return {
-        "of": by_audit,
-        "parts": pictures.PARTS,
-        "width": pictures.WIDTH,
-        "height": pictures.HEIGHT,
-        "gates": [test for test in report["tests"] if test["verdict"]],
-        "drawings": pictures.histograms(tests),
-        "destination": pictures.destination(tests.get("destination"), names),
-        "per_class": pictures.per_class(tests.get("accuracy.test"), names),
+        "styles": STYLES,
+        "swatch": swatch,
+        "hollow": HOLLOW,
+        "gates": sorted(gates, key=lambda gate: ORDER.index(gate["verdict"])),
+        "accuracies": of["accuracy"],
+        "attacks": [test for name in ATTACKS for test in of[name] if not test["verdict"]],
+        "others": [test for test in others if test["test"].partition(".")[0] not in ELSEWHERE],
+        "costs": of["cost"],
+        "figures": figures(report),
     }
+
+
+ORDER = ("fail", "inconclusive", "pass")
+
+
+def figures(report: Mapping[str, Any]) -> Sequence[Figure]:
+    """All pictures that the report has numbers for, in the order in which to read them."""
+    tests = {test["test"]: test for test in report["tests"]}
+    names, gone = report["data"]["class_names"], report["request"]["forgotten_classes"]
+    titles = {test: titled(test) for test in tests}
+    return [
+        *bars.forest(report["tests"], report["controls"], titles),
+        *bars.per_class(tests.get("accuracy.test"), names, gone),
+        *bars.destination(tests.get("destination"), names),
+        *pictures.histograms(tests),
+        *pictures.roc(tests.get("roc")),
+        *pictures.p_values(tests),
+        *pictures.relearn(tests.get("relearn")),
+        *maps.embedding(tests.get("embedding"), names),
+        *maps.heat(tests.get("grad_cam")),
+    ]
 
 
 def shown(value: float | None, unit: str) -> str:
@@ -76,4 +106,6 @@ PAGES = Environment(
 )
 PAGES.filters["shown"] = shown
 PAGES.filters["titled"] = titled
+PAGES.filters["day"] = lambda moment: moment[:10]
+PAGES.filters["control"] = bars.control
 PAGES.filters["words"] = lambda name: name.replace("_", " ")

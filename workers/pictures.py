@@ -1,93 +1,196 @@
-"""Pictures of stored numbers, as coordinates that a page can draw: histograms and bars."""
+"""Pictures of what a report measured: distributions, curves, maps; from its numbers alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-WIDTH, HEIGHT = 320.0, 130.0
-"""Of one panel, in the units of its drawing."""
+from workers.drawing import Axis, Frame, Panel, Point
 
 SIGNALS = {
-    "loss": "Loss (cross-entropy, nats)",
-    "entropy": "Entropy of the prediction (nats)",
-    "margin": "Logit margin of the true label (nats)",
+    "entropy": ("How sure is the model?", "entropy of the prediction (nats)"),
+    "margin": ("How well does it know the true label?", "logit margin of the true label (nats)"),
 }
 PARTS = {
-    "forget": "forget set",
+    "forget": "forgotten",
     "forget_test": "never trained, same classes",
-    "retain": "retain set",
+    "retain": "retained",
     "retain_test": "never trained, other classes",
 }
+TAILS = {"per_record.high": "still too familiar?", "per_record.low": "oddly unfamiliar?"}
+VERSIONS = {"before": "before", "after": "after", "retrained": "retrained"}
+
+BROAD = 440.0
+"""Of a panel that stands alone."""
 
 Test = Mapping[str, Any]
-Drawing = dict[str, Any]
 
 
-def histograms(tests: Mapping[str, Test]) -> list[Drawing]:
-    """For each signal a panel before and one after, on the same axes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One or more panels under a title, with a sentence on how to read them."""
 
-    A panel has a line for each part with images: shares of the part's images, by bin.
-    """
-    found = [(name, title, tests.get(f"histograms.{name}")) for name, title in SIGNALS.items()]
-    return [_pair(title, test["details"]) for _, title, test in found if test is not None]
+    title: str
+    reading: str
+    panels: Sequence[Panel]
+    legend: Mapping[str, str] = field(default_factory=dict)
+    """Role -> what it stands for."""
+    illustrative: bool = False
+    """Not evidence of anything."""
+    gates: bool = False
+    """The picture of all gates."""
 
 
-def _pair(title: str, table: Mapping[str, Any]) -> Drawing:
-    heights = {
-        side: {part: _shares(table[side][part]) for part in PARTS if sum(table[side][part])}
-        for side in ("before", "after")
+# ---- distributions -----------------------------------------------------------------------------
+
+
+def histograms(tests: Mapping[str, Test]) -> list[Figure]:
+    """For each signal a panel for each version, on the same axes."""
+    found = [(words, tests.get(f"histograms.{name}")) for name, words in SIGNALS.items()]
+    return [_distributions(*words, test["details"]) for words, test in found if test is not None]
+
+
+def _distributions(title: str, name: str, table: Mapping[str, Any]) -> Figure:
+    shares = {
+        version: {
+            part: _shares(table[version][part]) for part in PARTS if sum(table[version][part])
+        }
+        for version in VERSIONS
+        if version in table
     }
-    peak = max((max(bars) for side in heights.values() for bars in side.values()), default=1.0)
-    return {
-        "title": title,
-        "low": table["edges"][0],
-        "high": table["edges"][-1],
-        "panels": [
-            {
-                "title": side,
-                "lines": [
-                    {"part": part, "label": PARTS[part], "path": outline(bars, peak)}
-                    for part, bars in parts.items()
-                ],
-            }
-            for side, parts in heights.items()
-        ],
-    }
+    drawn = {part for each in shares.values() for part in each}
+    peak = max((max(bars) for each in shares.values() for bars in each.values()), default=1.0)
+    edges = table["edges"]
+    return Figure(
+        title=title,
+        reading="Height is the share of a part's images. After forgetting, the filled shape should "
+        "lie where the never-trained images of the same classes lie, no further left and no "
+        "further right. The outermost steps hold everything beyond them.",
+        panels=[_outlines(version, name, edges, each, peak) for version, each in shares.items()],
+        legend={part: label for part, label in PARTS.items() if part in drawn},
+    )
+
+
+def _outlines(
+    version: str, name: str, edges: Sequence[float], parts: Mapping[str, list[float]], peak: float
+) -> Panel:
+    x = Axis(edges[0], edges[-1], name)
+    frame = Frame(Panel(VERSIONS[version]), x, Axis(0.0, peak * 1.05, share=True, ticks=3))
+    for part in reversed(PARTS):
+        if part in parts:
+            corners = _steps(edges, parts[part])
+            frame.area(part, corners) if part == "forget" else frame.line(part, corners)
+    frame.axes()
+    return frame.panel
 
 
 def _shares(counts: Sequence[int]) -> list[float]:
     return [count / sum(counts) for count in counts]
 
 
-def outline(bars: Sequence[float], peak: float) -> str:
-    """The upper edge of bars as an SVG path from the ground to the ground; `peak` is full height."""
-    wide = WIDTH / len(bars)
-    points = [f"M0 {HEIGHT:.1f}"]
-    for place, bar in enumerate(bars):
-        points.append(f"V{HEIGHT * (1 - bar / peak):.1f}H{wide * (place + 1):.1f}")
-    return "".join([*points, f"V{HEIGHT:.1f}"])
+def _steps(edges: Sequence[float], bars: Sequence[float]) -> list[Point]:
+    """The upper edge of bars, from the ground to the ground."""
+    points = [(edges[0], 0.0)]
+    for left, right, bar in zip(edges, edges[1:], bars, strict=False):
+        points += [(left, bar), (right, bar)]
+    return [*points, (edges[-1], 0.0)]
 
 
-def destination(test: Test | None, names: Sequence[str]) -> list[Drawing]:
-    """For each predicted label its share of the forget set, before and after."""
-    if test is None or not test["n"]:
+def p_values(tests: Mapping[str, Test]) -> list[Figure]:
+    """The p-values of single images, from counts of equal bins of [0, 1]; a panel for each tail."""
+    panels = [
+        _flat(title, tests[test]["details"]["p_values"])
+        for test, title in TAILS.items()
+        if test in tests and sum(tests[test]["details"].get("p_values", []))
+    ]
+    if not panels:
         return []
-    details = test["details"]
-    sides = (_shares(details["predicted_before"]), _shares(details["predicted_after"]))
+    reading = (
+        "Is each forgotten image odd among models that never saw it? Flat, as the dotted line, is "
+        "what chance makes of it; a heap on the left is images that the model still treats apart."
+    )
+    return [Figure(title="Image by image", reading=reading, panels=panels)]
+
+
+def _flat(title: str, counts: Sequence[int]) -> Panel:
+    shares, even = _shares(counts), 1 / len(counts)
+    edges = [place * even for place in range(len(counts) + 1)]
+    y = Axis(0.0, max(*shares, even) * 1.15, share=True, ticks=4)
+    frame = Frame(Panel(title, BROAD), Axis(0.0, 1.0, "p-value of a forgotten image"), y)
+    frame.area("after_bars", _steps(edges, shares))
+    frame.line("chance", [(0.0, even), (1.0, even)])
+    frame.axes()
+    return frame.panel
+
+
+# ---- curves ------------------------------------------------------------------------------------
+
+
+def roc(test: Test | None) -> list[Figure]:
+    """True against false accusations on logarithmic axes."""
+    if test is None or not test["details"]:
+        return []
+    curve = test["details"]
+    x = Axis(1e-4, 1.0, "wrongly accused: never-trained images", share=True, log=True)
+    y = Axis(1e-3, 1.0, share=True, log=True)
+    panel = Panel("rightly accused: forgotten images", BROAD, 300.0)
+    frame = Frame(panel, x, y, left=56, top=22)
+    rates, blind = curve["fpr"], min(1.0, curve["resolved"])
+    frame.area("rest", [(1e-4, 1e-3), (blind, 1e-3), (blind, 1.0), (1e-4, 1.0)])
+    upper, lower = (
+        list(zip(rates, curve["high"], strict=True)),
+        zip(rates, curve["low"], strict=True),
+    )
+    frame.area("band", [*upper, *reversed(list(lower))])
+    for place, name in ((0.001, "0.1 %"), (0.01, "1 %")):
+        frame.line("guide", [(place, 1e-3), (place, 1.0)])
+        frame.say(name, place, 1.0, up=3)
+    frame.line("chance", [(1e-3, 1e-3), (1.0, 1.0)])
+    for each in curve["retrained"]:
+        frame.line("retrained", _seen(rates, each))
+    frame.line("after", _seen(rates, curve["after"]))
+    frame.line("before", _seen(rates, curve["before"]))
+    frame.axes()
+    legend = {"before": "before", "after": "after", "band": "95 % interval of after"}
+    legend |= {"retrained": "retrained"} if curve["retrained"] else {}
+    legend |= {"chance": "blind guessing", "rest": "too few never-trained images to tell"}
     return [
-        {"name": name, "before": before, "after": after}
-        for name, before, after in zip(_named(names, len(sides[0])), *sides, strict=True)
-        if before or after
+        Figure(
+            title="An attacker who may accuse only few",
+            reading="Each point is one threshold on the margin. On the dotted diagonal the attacker "
+            "guesses; above it he recognises forgotten images. In the grey part fewer than ten "
+            f"of the {curve['nonmembers']:,} never-trained images are accused: nothing can be "
+            "concluded there.",
+            panels=[frame.panel],
+            legend=legend,
+        )
     ]
 
 
-def per_class(test: Test | None, names: Sequence[str]) -> list[Drawing]:
-    """For each class its accuracy on never-trained images, before and after."""
-    if test is None or test["estimate"] is None:
+def _seen(rates: Sequence[float], found: Sequence[float]) -> list[Point]:
+    """Without the points that a logarithmic axis has no place for."""
+    return [(rate, share) for rate, share in zip(rates, found, strict=True) if share > 0]
+
+
+def relearn(test: Test | None) -> list[Figure]:
+    """Accuracy on a forgotten class while copies are taught it again, after each epoch."""
+    if test is None or "curve" not in test["details"]:
         return []
-    lines = test["details"]["per_class"]
-    titles = _named(names, 1 + max(line["label"] for line in lines))
-    return [{"name": titles[line["label"]], **line} for line in lines]
-
-
-def _named(names: Sequence[str], size: int) -> list[str]:
-    return [names[label] if label < len(names) else str(label) for label in range(size)]
+    details = test["details"]
+    curves = {
+        "retrained": details["curves_retrained"],
+        "before": [details["curve_before"]],
+        "after": [details["curve"]],
+    }
+    last = max(len(details["curve"]), 2)
+    x = Axis(1.0, last, "epochs on a few images of the class", ticks=min(5, last - 1))
+    frame = Frame(Panel("accuracy on the forgotten class", BROAD), x, Axis(0.0, 1.0, share=True))
+    for version, found in curves.items():
+        for each in found:
+            frame.line(version, [(epoch + 1.0, share) for epoch, share in enumerate(each)])
+    frame.axes()
+    reading = (
+        "A model that only hides a class has it back at once; one that never knew it needs as long "
+        "as the retrained ones."
+    )
+    legend = {version: version for version, found in curves.items() if found}
+    return [Figure(title="Learning it again", reading=reading, panels=[frame.panel], legend=legend)]

@@ -9,20 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from workers import page
-from workers.evidence import Finding, Scores, Verdict
+from workers import page, paper, wording
+from workers.evidence import Finding, Judgement, Scores
 from workers.signals import correct
 from workers.statistics import proportion
 
 SCHEMA = "lethe-audit/1"
 Document = dict[str, Any]
-
-NONMEMBERS = {
-    "holdout": "Images reserved when the dataset was imported stand for never-trained ones.",
-    "test": "No images were reserved when the dataset was imported; the test split stands for "
-    "never-trained ones, though it may differ from the training images in source or time.",
-    "none": "There are no never-trained images; every comparison with them is left out.",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +26,11 @@ class VersionFacts:
     digest: str
     method: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    prune: Mapping[str, Any] | None = None
+    """By what it became sparse, if its zeros were held."""
     seed: int | None = None
+    designed_for: Sequence[str] = ("class", "samples")
+    """The targets that the method was designed for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +57,10 @@ class Facts:
     """How many rows each part of the evidence has."""
     nonmembers: str
     """`holdout`, `test` or `none`."""
+    references: int = 0
+    """Models in the reference pool that was asked."""
+    retrains: int = 0
+    """Models retrained without the forget set."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Versions of code and libraries, device, seed, settings; JSON only."""
 
@@ -75,42 +76,43 @@ def manifest(sample_ids: Iterable[str], salt: bytes) -> str:
     return digest.hexdigest()
 
 
-def headline(findings: Iterable[Finding]) -> Verdict:
-    """Any failed gate fails the version; without one, any inconclusive gate leaves it open.
-
-    A version that no gate looked at is inconclusive.
-    """
-    verdicts = {finding.verdict for finding in findings} - {None}
-    if Verdict.FAIL in verdicts:
-        return Verdict.FAIL
-    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
-
-
-def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]) -> Document:
+def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Document:
     """The report as plain JSON.
 
     Args:
         facts: what is reported on.
-        findings: of all audits, in the order in which they are to be read.
+        judgement: the verdict, and the findings in the order in which they are to be read.
         about: the docstring of each audit by its name.
 
     Raises:
         ValueError: if a finding holds a number that JSON has no word for (NaN, infinity).
     """
-    verdict = headline(findings)
+    findings = judgement.findings
     whole = {
         "schema": SCHEMA,
         "audit": facts.audit,
         "created_at": facts.created_at,
-        "verdict": verdict,
-        "assurance": "tier0",
-        "statement": _statement(facts, findings, verdict),
-        "limits": _limits(facts, findings),
+        "verdict": judgement.verdict,
+        "assurance": judgement.assurance,
+        "reason": judgement.reason,
+        "attempt": judgement.attempt,
+        "headline": wording.first_line(facts.goal, judgement),
+        "statement": {
+            "template": wording.template(facts.goal, judgement),
+            "dpo": wording.statement(facts.goal, judgement),
+            "limits": [
+                *wording.limits(facts.nonmembers, judgement),
+                *wording.out_of_design(facts.goal, facts.after.method, facts.after.designed_for),
+            ],
+        },
+        "certified": judgement.certified,
         "models": {
             "name": facts.model,
             "architecture": facts.architecture,
             "before": asdict(facts.before),
             "after": asdict(facts.after),
+            "references": facts.references,
+            "retrains": facts.retrains,
         },
         "request": {
             "goal": facts.goal,
@@ -124,8 +126,9 @@ def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]
             "fingerprint": facts.fingerprint,
             "class_names": list(facts.class_names),
             "sizes": dict(facts.sizes),
-            "nonmembers": facts.nonmembers,
+            "nonmembers": dict(wording.basis(facts.nonmembers, facts.sizes)),
         },
+        "controls": [asdict(control) for control in judgement.controls],
         "tests": [asdict(finding) for finding in findings],
         "utility": _estimates(findings, "utility"),
         "cost": _estimates(findings, "cost"),
@@ -134,43 +137,6 @@ def document(facts: Facts, findings: Sequence[Finding], about: Mapping[str, str]
     }
     plain: Document = json.loads(json.dumps(whole, allow_nan=False))
     return plain
-
-
-def _statement(facts: Facts, findings: Sequence[Finding], verdict: Verdict) -> str:
-    """What may be said to a data protection officer, and no more."""
-    if facts.goal == "none":
-        opening = "This version forgot nothing. It was measured, so that later ones can be compared"
-        return opening + (
-            "." if verdict is Verdict.PASS else ", but its weights or outputs are not finite."
-        )
-    gates = [finding for finding in findings if finding.verdict is not None]
-    named = [finding.test for finding in gates if finding.verdict is verdict]
-    outcome = {
-        Verdict.PASS: f"None was found in {len(gates)} checks.",
-        Verdict.FAIL: f"{len(named)} of {len(gates)} checks failed: {', '.join(named)}.",
-        Verdict.INCONCLUSIVE: f"{len(named)} of {len(gates)} checks could not be answered with "
-        f"the images at hand: {', '.join(named)}.",
-    }[verdict]
-    return (
-        f"The new model was checked for obvious failures. {outcome} "
-        "No conclusion on erasure can be drawn."
-    )
-
-
-def _limits(facts: Facts, findings: Sequence[Finding]) -> list[str]:
-    limits = [
-        "It concerns these images and this version, and attackers who see the model's outputs.",
-        "No attack with reference models was made, nor one on the weights themselves.",
-        NONMEMBERS[facts.nonmembers],
-    ]
-    for finding in findings:
-        if "detectable" in finding.details:
-            weakest = finding.details["detectable"]
-            limits.append(
-                f"With {finding.n} forgotten images, a membership signal weaker than an area of "
-                f"about {weakest:.2f} would most likely go unseen."
-            )
-    return limits
 
 
 def _estimates(findings: Sequence[Finding], audit: str) -> dict[str, float | None]:
@@ -196,6 +162,9 @@ def request_slice(before: Scores, after: Scores, rows: Tensor) -> dict[str, Any]
     return {"n": n, "before": known, "after": value, "low": low, "high": high}
 
 
-def html(report: Document) -> str:
-    """The document as one self-contained page that people can read and print."""
-    return page.render(report)
+def pages(report: Document) -> Mapping[str, bytes]:
+    """The document as people read it, by media type: one self-contained page, and a PDF."""
+    return {
+        "text/html": page.render(report).encode(),
+        "application/pdf": paper.render(report),
+    }

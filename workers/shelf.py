@@ -5,7 +5,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -74,6 +74,14 @@ def make(kind: type[T], params: Mapping[str, Any]) -> T:
         return TypeAdapter(kind).validate_python(dict(params))
     except ValidationError as error:
         raise UnfitParameters(kind.__name__, _listed(error)) from error
+
+
+def lighter(thing: T, task: Mapping[str, Any]) -> T:
+    """A method or recipe; with half its batch if an attempt at the task has run out of memory."""
+    size = getattr(thing, "batch_size", None)
+    if size is None or not task.get("lighter"):
+        return thing
+    return replace(thing, batch_size=max(1, size // 2))  # type: ignore[type-var]
 
 
 def schema(kind: type) -> dict[str, Any]:

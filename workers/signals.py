@@ -110,6 +110,12 @@ def both(evidence: Evidence, part: str | Tensor) -> tuple[Scores, Scores]:
     return evidence.before.of(chosen), evidence.after.of(chosen)
 
 
+def retrained(evidence: Evidence, part: str | Tensor) -> list[Scores]:
+    """The scores of a part (or of these rows) by each retrained model; none where there is none."""
+    chosen = rows(evidence, part) if isinstance(part, str) else part
+    return [retrain.scores.of(chosen) for retrain in evidence.retrains]
+
+
 def labels(evidence: Evidence, chosen: Tensor) -> Tensor:
     """The true labels of scored rows, (m,) int64."""
     return evidence.after.of(chosen).labels

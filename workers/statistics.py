@@ -176,20 +176,23 @@ class Reading(NamedTuple):
     """The chance that a model without any residue passes."""
     detectable: float
     """The smallest area that would be told from one half with probability 0.8."""
+    p_value: float
+    """The chance of an area so far from one half in a model without any residue."""
 
 
-def equivalence(area: Auc, margin: float) -> Reading:
-    """Is the area one half, within `margin`? Two one-sided tests, each at 5 %.
+def equivalence(area: Auc, margin: float, alpha: float = 0.05) -> Reading:
+    """Is the area one half, within `margin`? Two one-sided tests, each at `alpha`.
 
-    Pass: the 90 % interval lies within the margin. Fail: the estimate is outside the margin, the
+    Pass: the interval of 1 - 2 alpha lies within the margin. Fail: the estimate is outside the margin, the
     95 % interval excludes one half, and so does Mann and Whitney's own test (among a hundred
     samples DeLong's variance alone raises too many false alarms). Otherwise nobody can tell.
 
     Source: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987).
     """
-    inner, outer = area.interval(0.90), area.interval(0.95)
+    inner, outer = area.interval(1 - 2 * alpha), area.interval(0.95)
     spread, away = sqrt(area.null_variance), abs(area.value - 0.5)
-    chance = 2 * float(stats.norm.cdf(margin / spread - stats.norm.ppf(0.95))) - 1
+    chance = 2 * float(stats.norm.cdf(margin / spread - stats.norm.ppf(1 - alpha))) - 1
+    p_value = 2 * float(stats.norm.sf(away / max(spread, sqrt(area.variance))))
     size = f"The area is {area.value:.3f}, 95 % interval {outer.low:.3f} to {outer.high:.3f}"
     if 0.5 - margin <= inner.low and inner.high <= 0.5 + margin:
         verdict, reason = Verdict.PASS, f"{size}: within {margin:.3f} of one half."
@@ -198,7 +201,7 @@ def equivalence(area: Auc, margin: float) -> Reading:
     else:
         verdict, reason = Verdict.INCONCLUSIVE, f"{size}: too wide or too close to call."
     reach = (Z975 + float(stats.norm.ppf(0.8))) * spread
-    return Reading(verdict, reason, max(0.0, chance), min(1.0, 0.5 + reach))
+    return Reading(verdict, reason, max(0.0, chance), min(1.0, 0.5 + reach), p_value)
 
 
 # ---- true positives at few false positives -----------------------------------------------------
@@ -212,6 +215,8 @@ class TruePositives:
     upper: float
     """One-sided 95 % bound of the rate."""
     false_positives: int
+    n: int
+    """Members."""
     resolvable: bool
     """False where the non-members are too few to see so small a rate (fewer than 10 / alpha)."""
 
@@ -234,5 +239,6 @@ def true_positives(members: Floats, others: Floats, alpha: float) -> TruePositiv
         rate=proportion(found, len(members)),
         upper=upper_bound(found, len(members)),
         false_positives=int((others > threshold).sum()),
+        n=len(members),
         resolvable=len(others) >= 10 / alpha,
     )

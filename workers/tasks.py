@@ -9,12 +9,12 @@ from uuid import UUID
 
 import torch
 
-from models_store import desk, jobs, outcomes
+from models_store import desk, jobs, outcomes, versions
 from models_store.claims import Claim
 from models_store.errors import DigestMismatch, LostClaim, NameTaken, StorageFull, Unavailable
 from models_store.failpoints import failpoint
 from models_store.life import JobKind
-from workers import baseline, erasing, forgetting, importing
+from workers import baseline, erasing, forgetting, importing, pooling
 from workers.bench import Bench, describe
 from workers.data.records import BadRow
 from workers.pulse import Pulse, Stopped, Why
@@ -28,10 +28,14 @@ WORK: dict[JobKind, Work] = {
     JobKind.CHECK: baseline.check,
     JobKind.TRAIN: baseline.train,
     JobKind.FORGET: forgetting.run,
+    JobKind.AUDIT: forgetting.review,
+    JobKind.POOL: pooling.run,
     JobKind.ERASE: lambda bench, claim, pulse: erasing.run(bench.store, claim, pulse),
 }
 
 OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+"""How torch says it on a CPU."""
 
 KINDS: tuple[tuple[tuple[type[Exception], ...], tuple[str, bool]], ...] = (
     ((BadRow,), ("bad_row", False)),
@@ -107,6 +111,10 @@ def _fail(bench: Bench, claim: Claim, error: Exception) -> None:
         bench.make_room()
     try:
         with bench.store.begin() as db:
+            if isinstance(error, DigestMismatch) and claim.model_id is not None:
+                damaged, blobs = error.facts["digest"], bench.store.blobs
+                # With another version to start from, another attempt may do better.
+                why["retryable"] = bool(versions.set_aside(db, claim.model_id, damaged, blobs))
             outcomes.broke_down(db, claim, why, bench.store.settings.max_attempts)
     except (LostClaim, Unavailable) as gone:
         log.warning("job %s left to another attempt: %s", claim.job_id, gone)
@@ -122,4 +130,6 @@ def failure(error: Exception) -> dict[str, object]:
 def _kind(error: Exception) -> tuple[str, bool]:
     if isinstance(error, OSError) and error.errno in OUT_OF_ROOM:
         return "storage_full", True
+    if isinstance(error, RuntimeError) and NO_MEMORY in str(error):
+        return "out_of_memory", True
     return next((kind for types, kind in KINDS if isinstance(error, types)), ("internal", True))

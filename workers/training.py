@@ -25,6 +25,19 @@ class Moment:
     """The learning rate of this step."""
     weights: Sequence[nn.Parameter]
     """What is being trained."""
+    which: Tensor
+    """(m,) int64: positions within the main set of the images of this step."""
+
+
+Forward = Callable[[Tensor], Tensor]
+"""Images composed as those of the batch, (B, C, H, W) -> logits (B, K), as the run computes."""
+Loss = Callable[[Forward, Batch], Tensor]
+"""What a run makes small, for one batch."""
+
+
+def learn(forward: Forward, batch: Batch) -> Tensor:
+    """The mean cross-entropy of the labels of a batch."""
+    return cross_entropy(forward(batch.images), batch.labels)
 
 
 def loop(
@@ -37,16 +50,19 @@ def loop(
     resume: State | None = None,
     batchnorm: BatchNorm = "train",
     only: Sequence[nn.Parameter] | None = None,
+    loss: Loss = learn,
+    until: Callable[[Tensor], bool] | None = None,
     before: Callable[[Moment], None] | None = None,
     after: Callable[[Moment], None] | None = None,
 ) -> Steps:
-    """Train `model` in place by cross-entropy and SGD with momentum; resumable after each epoch.
+    """Train `model` in place by SGD with momentum; resumable after each epoch.
 
     Compute is in `precision`; weights, momentum, BatchNorm statistics and the loss are float32
     (or the type of the weights). The net ends in evaluation mode.
 
     Args:
         only: the parameters to train; None for all that require a gradient.
+        until: asked with the loss of each batch before it is used; a yes ends the run there.
         before: called when the gradients are there and have not been used.
         after: called when the optimiser has made its step.
     """
@@ -59,37 +75,42 @@ def loop(
         fused=True,
     )
     begun = _restore(model, optimiser, rng, resume) if resume is not None else 0
-    per_epoch = feed.steps(recipe.batch_size)
-    total = per_epoch * recipe.epochs
+    total = feed.total(recipe)
     _set_mode(model, batchnorm)
-    for epoch in range(begun, recipe.epochs):
-        for number, batch in enumerate(feed.epoch(recipe.batch_size, rng)):
-            done = epoch * per_epoch + number
-            moment = Moment(epoch, recipe.epochs, rate(recipe, done, total), weights)
-            loss = _loss(model, batch, batchnorm, precision)
-            _update(optimiser, loss, moment, before, after)
-            last = number + 1 == per_epoch
-            yield Step(
-                done=done + 1,
-                total=total,
-                epoch=epoch + 1,
-                epochs=recipe.epochs,
-                loss=loss.detach(),
-                state=_saver(model, optimiser, rng, epoch + 1) if last else None,
-            )
+    for place, batch in feed.walk(recipe, rng, begun):
+        pace = rate(recipe, place.done, total)
+        moment = Moment(place.epoch, recipe.epochs, pace, weights, batch.which)
+        value = loss(_forward(model, batch, batchnorm, precision), batch)
+        ends = until is not None and until(value.detach())
+        if not ends:
+            _update(optimiser, value, moment, before, after)
+        finished = recipe.epochs if ends else place.epoch + 1
+        yield Step(
+            done=place.done + 1,
+            total=place.done + 1 if ends else total,
+            epoch=place.epoch + 1,
+            epochs=recipe.epochs,
+            loss=value.detach(),
+            state=_saver(model, optimiser, rng, finished) if place.last or ends else None,
+        )
+        if ends:
+            break
     model.eval()
 
 
-def _loss(model: nn.Module, batch: Batch, batchnorm: BatchNorm, precision: str) -> Tensor:
-    images, count = batch.images.to(dtype_of(model)), len(batch.images)
-    retain = len(batch.which) if batchnorm == "retain" else count
-    with (
-        chance(images.device, batch.seed),
-        normalised_by(model, retain, count),
-        autocast(images.device, precision),
-    ):
-        logits = model(images)
-    return cross_entropy(full(logits), batch.labels)
+def _forward(model: nn.Module, batch: Batch, batchnorm: BatchNorm, precision: str) -> Forward:
+    retain = len(batch.which) if batchnorm == "retain" else len(batch.images)
+
+    def forward(images: Tensor) -> Tensor:
+        with (
+            chance(images.device, batch.seed),
+            normalised_by(model, retain, len(images)),
+            autocast(images.device, precision),
+        ):
+            logits = model(images.to(dtype_of(model)))
+        return full(logits)
+
+    return forward
 
 
 def _update(
@@ -163,7 +184,8 @@ def fit(
     rng: torch.Generator,
     precision: str = "bf16",
     resume: State | None = None,
+    after: Callable[[Moment], None] | None = None,
 ) -> Steps:
     """Train a net by a recipe, as training jobs and `retrain` do."""
     feed = Feed(main=samples, augment=recipe.augment)
-    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume)
+    yield from loop(model, feed, recipe, rng=rng, precision=precision, resume=resume, after=after)

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,11 +20,12 @@ from models_store.life import Queue
 from models_store.offers import Ability
 from models_store.rungs import Subject
 from models_store.store import Store
-from workers import audits, gauge, methods, shelf
+from workers import audits, gauge, methods, pruning, shelf
 from workers.bench import KEPT, Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
 from workers.pulse import STOPPING, keep_signing
+from workers.sparsity import Pruner
 
 log = logging.getLogger("lethe.worker")
 
@@ -33,6 +35,8 @@ MODELS = 50
 
 def ready(store: Store, name: str, queues: Sequence[Queue]) -> Bench:
     """A bench that has everything at hand, in a process that is signed in and said to be ready."""
+    if (limit := store.settings.memory_limit) is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     bench = Bench(store=store, name=name, device=pick_device())
     badge = Badge(
         name=name,
@@ -101,14 +105,19 @@ def abilities() -> list[Ability]:
     for name, kind in shelf.on(methods, Method).items():
         traits = {
             "designed_for": sorted(kind.designed_for),
-            "needs": sorted(kind.needs),
-            "exact": kind.exact,
             "cost": asdict(kind.cost()),
+            **_needs(kind),
         }
         found.append(_ability("method", name, kind, traits))
+    for name, pruner in shelf.on(pruning, Pruner).items():
+        found.append(_ability("pruner", name, pruner, _needs(pruner)))
     found += [Ability("net", net.name, net.about, net.schema, {}) for net in shelf.architectures()]
     found.append(_ability("recipe", "default", Recipe))
     return found
+
+
+def _needs(kind: type[Method] | type[Pruner]) -> dict[str, object]:
+    return {"needs": sorted(kind.needs), "exact": kind.exact}
 
 
 def _ability(kind: str, name: str, thing: type, traits: dict[str, object] | None = None) -> Ability:

@@ -11,12 +11,15 @@ from app.routes.forget_requests import router as forget_requests
 from app.routes.house import router as house
 from app.routes.jobs import router as jobs
 from app.routes.models import router as models
+from app.routes.pools import router as pools
 from app.routes.records import router as records
 from app.routes.versions import router as versions
 from app.routes.workshop import router as workshop
 from models_store.errors import Unavailable
 
-GUARDED = (datasets, models, versions, audits, forget_requests, decisions, records, jobs, workshop)
+GUARDED = (
+    datasets, models, versions, audits, pools, forget_requests, decisions, records, jobs, workshop,
+)  # fmt: skip
 
 
 def include(app: FastAPI) -> None:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.auth import Owner
 from app.openapi import follow
-from app.paging import page
+from app.paging import newest, page
 from app.problems import BadPageToken, MalformedBody, WrongMediaType, refusals
 from app.uploads import Form, described, parsed, received
 from app.wire import (
@@ -166,16 +166,9 @@ def list_datasets(
 ) -> Page[DatasetOut]:
     """Datasets, newest first."""
     with store.read() as db:
-        rows, following = page(
-            lambda after, limit: datasets.page(db, after, limit),
-            lambda row: row.id,
-            UUID,
-            size=page_size,
-            token=page_token,
-            filters={},
+        return newest(
+            lambda after, limit: datasets.page(db, after, limit), DatasetOut, page_size, page_token
         )
-    items = [DatasetOut.model_validate(row) for row in rows]
-    return Page(items=items, next_page_token=following)
 
 
 @router.get("/{dataset}", response_model=DatasetOut, responses=refusals(NotFound))

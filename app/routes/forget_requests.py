@@ -12,7 +12,7 @@ from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, MalformedKey, refusals
 from app.routes.plans import PlanOut
-from app.routes.shapes import POLL_SECONDS, RequestOut
+from app.routes.shapes import POLL_SECONDS, PruneIn, RequestOut
 from app.wire import (
     IdempotencyKey,
     Identifier,
@@ -81,6 +81,8 @@ class AskIn(In):
     """A name from `GET /methods`, in place of a lane: it runs alone."""
     params: Json = Field(default_factory=dict)
     """Of the method; its schema stands next to its name."""
+    prune: PruneIn | None = None
+    """A first stage, before the method."""
     regime: Regime = Regime.GDPR
     """Sets the due date."""
     note: Text | None = None
@@ -91,6 +93,8 @@ class AskIn(In):
             raise ValueError("give a lane or a method, not both")
         if self.params and self.method is None:
             raise ValueError("`params` belong to a `method`; name it")
+        if self.prune and self.method is None:
+            raise ValueError("`prune` goes before a `method`; name it")
         return self
 
 
@@ -163,6 +167,7 @@ def _understood(body: AskIn, owner: str, key: str | None, settings: Settings) ->
         lane=body.lane if body.lane or body.method else Lane.FAST,
         method=body.method,
         params=body.params,
+        prune=body.prune.model_dump(mode="json") if body.prune else None,
         regime=body.regime,
         note=body.note,
     )

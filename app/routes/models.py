@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.auth import Owner
 from app.openapi import follow
-from app.paging import page
+from app.paging import newest
 from app.problems import BadPageToken, refusals
 from app.wire import In, Json, Name, Out, Page, PageSize, PageToken, TheRelay, TheStore, tagged
 from models_store import intake, registry
@@ -59,6 +59,8 @@ class TrainIn(In):
     recipe: Json = Field(default_factory=dict)
     """Its defaults and bounds are those of the worker."""
     seed: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    log_updates: bool = False
+    """Keep what every update changed, for `amnesiac`: as many bytes as the weights, for each."""
 
 
 class TrainOut(Out):
@@ -98,16 +100,9 @@ def list_models(
 ) -> Page[ModelOut]:
     """Models, newest first."""
     with store.read() as db:
-        rows, following = page(
-            lambda after, limit: registry.page(db, after, limit),
-            lambda row: row.id,
-            UUID,
-            size=page_size,
-            token=page_token,
-            filters={},
+        return newest(
+            lambda after, limit: registry.page(db, after, limit), ModelOut, page_size, page_token
         )
-    items = [ModelOut.model_validate(row) for row in rows]
-    return Page(items=items, next_page_token=following)
 
 
 @router.get("/{model}", response_model=ModelOut, responses=refusals(NotFound))
@@ -130,7 +125,9 @@ def train_model(
     """Train a new version from the start, on what nobody has had forgotten."""
     with store.begin() as db:
         found = registry.get(db, model)
-        job = intake.open_training(db, found, body.recipe, body.seed, owner)
+        job = intake.open_training(
+            db, found, body.recipe, body.seed, owner, log_updates=body.log_updates
+        )
         out = TrainOut(id=job.id, model=found.id, seed=job.seed)
     relay.wake()
     return tagged(request, out, status=202, retry_after=2, Location=f"/jobs/{job.id}")

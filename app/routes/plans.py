@@ -34,6 +34,8 @@ class RungOut(Out):
     lane: Lane | None
     method: str
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """What would run before it."""
     base_version: int
     """The version that it would start from."""
     forget: int
@@ -41,7 +43,7 @@ class RungOut(Out):
     retain: int
     """Samples that it would keep."""
     prediction: Prediction | None
-    """Null while no worker of its queue is ready that has measured the net."""
+    """Null while no worker of its queue is ready that has measured the net, and with `prune`."""
     refused: LeftOut | None
 
     @classmethod
@@ -52,6 +54,7 @@ class RungOut(Out):
             lane=rung.lane,
             method=bill.method,
             params=dict(bill.params),
+            prune=None if bill.prune is None else dict(bill.prune),
             base_version=rung.base_version,
             forget=bill.sizes.forget,
             retain=bill.sizes.retain,
@@ -73,6 +76,8 @@ class PlanOut(Out):
     already_forgotten: dict[str, Any]
     lane: Lane | None
     method: str | None
+    out_of_design: bool
+    """The method that serves it first was not designed for such a target."""
     joins: UUID | None
     """The waiting job that it would share with other requests; null where it opens its own."""
     jobs_ahead: int
@@ -92,6 +97,7 @@ class PlanOut(Out):
             already_forgotten=request.already_forgotten,
             lane=request.lane,
             method=request.method,
+            out_of_design=plan.out_of_design,
             joins=plan.joins,
             jobs_ahead=plan.jobs_ahead,
             rungs=[RungOut.of(rung) for rung in plan.rungs],

@@ -1,10 +1,12 @@
-"""A forget request and a job as several paths show them."""
+"""A forget request and a job as several paths show them, and a part of what is asked."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from app.wire import Out
+from pydantic import Field, model_validator
+
+from app.wire import In, Json, Name, Out
 from models_store.life import (
     REQUEST_ENDED,
     REQUEST_NEXT,
@@ -24,6 +26,23 @@ POLL_SECONDS = {
     RequestStatus.RUNNING: 1,
     RequestStatus.AWAITING_APPROVAL: 60,
 }
+
+
+class PruneIn(In):
+    """Make the net sparse before the method runs; its zeros stay in every version that follows."""
+
+    method: Name
+    """A name from `pruners` in `GET /methods`."""
+    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
+    """The share of the prunable weights that becomes zero."""
+    params: Json = Field(default_factory=dict)
+    """Its other parameters; its schema stands next to its name."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if "sparsity" in self.params:
+            raise ValueError("give `sparsity` once, outside of `params`")
+        return self
 
 
 class Failure(Out):
@@ -55,6 +74,11 @@ class RequestOut(Out):
     lane: Lane | None
     method: str | None
     params: dict[str, Any]
+    out_of_design: bool
+    """Its method was not designed for such a target (`designed_for` in `GET /methods`): it runs
+    all the same, and the audit says how far it went."""
+    prune: dict[str, Any] | None
+    """What made the net sparse first."""
     regime: Regime
     note: str | None
     interim_version: int | None
@@ -84,6 +108,7 @@ class RequestOut(Out):
                 "job": request.job_id,
                 "model": request.model_id,
                 "model_name": view.model_name,
+                "out_of_design": view.out_of_design,
                 "next_actions": {
                     action: f"/forget-requests/{request.id}/{action}" for action in actions(view)
                 },
@@ -91,7 +116,7 @@ class RequestOut(Out):
         )
 
 
-DERIVED = {"phase", "job", "model", "model_name", "next_actions"}
+DERIVED = {"phase", "job", "model", "model_name", "out_of_design", "next_actions"}
 
 
 def actions(view: RequestView) -> list[str]:

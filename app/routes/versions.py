@@ -1,6 +1,7 @@
 """`/models/{id}/versions`: weights in, weights out, and which of them is served."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -42,7 +43,7 @@ from models_store.errors import (
 from models_store.intake import Origin
 from models_store.life import VersionState
 from models_store.store import Store
-from models_store.tables import Job, Version
+from models_store.tables import Job, Model, Version
 
 router = APIRouter(prefix="/models/{model}/versions", tags=["models"])
 
@@ -71,11 +72,9 @@ class VersionIn(In):
 
     def origin(self) -> Origin:
         """As the store takes it."""
-        return Origin(
-            splits=tuple(self.trained_on.splits or ()),
-            sample_ids=tuple(self.trained_on.sample_ids or ()),
-            recipe=self.recipe,
-        )
+        named = self.trained_on
+        splits, sample_ids = tuple(named.splits or ()), tuple(named.sample_ids or ())
+        return Origin(splits=splits, sample_ids=sample_ids, recipe=self.recipe)
 
 
 class VersionOut(Out):
@@ -93,6 +92,10 @@ class VersionOut(Out):
     method: str
     """`import`, `train`, or the method that made it."""
     params: dict[str, Any]
+    prune: dict[str, Any] | None
+    """By what the version, or one before it, became sparse; those zeros have stayed."""
+    updates: str | None
+    """SHA-256 of the log of its training, where one was asked for."""
     trained_on: dict[str, Any]
     recipe: dict[str, Any] | None
     provenance: dict[str, Any]
@@ -216,12 +219,7 @@ def promote_version(
     model: str, which: str, request: Request, store: TheStore, owner: Owner
 ) -> Response:
     """Serve an older version again, unless it remembers what has been erased since."""
-    with store.begin() as db:
-        found = registry.get(db, model)
-        version = versions.get(db, found.id, which)
-        versions.promote(db, found, version, owner)
-        out = VersionOut.model_validate(version)
-    return tagged(request, out)
+    return tagged(request, _decided(versions.promote, store, model, which, owner))
 
 
 @router.post(
@@ -233,9 +231,19 @@ def revoke_version(
     model: str, which: str, request: Request, store: TheStore, owner: Owner
 ) -> Response:
     """Withdraw a superseded version: its weights are refused from now on."""
+    return tagged(request, _decided(versions.revoke, store, model, which, owner))
+
+
+def _decided(
+    act: Callable[[Any, Model, Version, str], None],
+    store: Store,
+    model: str,
+    which: str,
+    owner: str,
+) -> VersionOut:
+    """Act in one transaction; the version as it then stands."""
     with store.begin() as db:
         found = registry.get(db, model)
         version = versions.get(db, found.id, which)
-        versions.revoke(db, found, version, owner)
-        out = VersionOut.model_validate(version)
-    return tagged(request, out)
+        act(db, found, version, owner)
+        return VersionOut.model_validate(version)

@@ -23,7 +23,8 @@ class OfferOut(Out):
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     """JSON Schema of its parameters."""
     traits: dict[str, Any]
-    """Of a method: `designed_for` (class, samples), `needs`, `exact`, and its `cost` in images."""
+    """Of a method: `designed_for` (class, samples), `needs`, `exact`, and its `cost` in images; of a
+    pruner `needs` and `exact`."""
     offered_at: datetime
 
 
@@ -31,6 +32,13 @@ class Offers(Out):
     """By name."""
 
     items: list[OfferOut]
+
+
+class Methods(Offers):
+    """By name, and what may be run before them."""
+
+    pruners: list[OfferOut]
+    """What makes a net sparse, by the field `prune` of a forget request."""
 
 
 class WorkerOut(Out):
@@ -67,6 +75,8 @@ class FindingsOut(Out):
     """Digests that a row owns and the folder does not have."""
     remembering: list[dict[str, Any]]
     """Versions that can still be read and remember what requests have had forgotten."""
+    references: list[dict[str, Any]]
+    """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
 class Stats(Out):
@@ -87,10 +97,12 @@ class Stats(Out):
     """By how much of the true seconds the forecasts of recent jobs were off, in the median."""
 
 
-@router.get("/methods", response_model=Offers)
+@router.get("/methods", response_model=Methods)
 def list_methods(request: Request, store: TheStore) -> Response:
-    """The unlearning methods on offer, with the schema of their parameters."""
-    return _offered(request, store, "method")
+    """The unlearning methods and pruners on offer, with the schema of their parameters."""
+    return tagged(
+        request, Methods(items=_offers(store, "method"), pruners=_offers(store, "pruner"))
+    )
 
 
 @router.get("/audits", response_model=Offers)
@@ -106,9 +118,12 @@ def list_nets(request: Request, store: TheStore) -> Response:
 
 
 def _offered(request: Request, store: Store, kind: str) -> Response:
+    return tagged(request, Offers(items=_offers(store, kind)))
+
+
+def _offers(store: Store, kind: str) -> list[OfferOut]:
     with store.read() as db:
-        items = [OfferOut.model_validate(offer) for offer in offers.listed(db, kind)]
-    return tagged(request, Offers(items=items))
+        return [OfferOut.model_validate(offer) for offer in offers.listed(db, kind)]
 
 
 @router.get("/workers", response_model=Workers)

@@ -65,6 +65,11 @@ class Offer(Base):
     traits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     offered_at: Mapped[Stamp]
 
+    @property
+    def needs(self) -> list[str]:
+        """What must be at hand."""
+        return list(self.traits.get("needs", []))
+
 
 class Worker(Base):
     """A worker process, as it last reported."""

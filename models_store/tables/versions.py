@@ -48,11 +48,13 @@ class Version(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     method: Mapped[str] = mapped_column(String(100))  # `import`, `train` or a method's name
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    prune: Mapped[dict[str, Any] | None]  # by what it became sparse; its zeros stay in the line
     trained_on: Mapped[dict[str, Any]]  # {"splits": [...]} or {"listed": count}
     recipe: Mapped[dict[str, Any] | None]
     state: Mapped[VersionState] = mapped_column(choice(VersionState))
     assured: Mapped[bool] = mapped_column(default=False)  # passed its policy's gates
     scores: Mapped[str | None] = mapped_column(String(64))  # digest of the cached forward pass
+    updates: Mapped[str | None] = mapped_column(String(64))  # digest of its training log
     provenance: Mapped[dict[str, Any]] = mapped_column(default=dict)
     row_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[Stamp]

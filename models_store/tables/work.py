@@ -42,6 +42,7 @@ class ForgetRequest(Base):
     lane: Mapped[Lane | None] = mapped_column(choice(Lane))
     method: Mapped[str | None] = mapped_column(String(100))
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    prune: Mapped[dict[str, Any] | None]  # by what the net is made sparse before the method
     regime: Mapped[Regime] = mapped_column(choice(Regime), default=Regime.GDPR)
     note: Mapped[str | None] = mapped_column(Text)
     status: Mapped[RequestStatus] = mapped_column(

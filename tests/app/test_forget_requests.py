@@ -91,6 +91,15 @@ def test_a_method_of_its_own_is_checked_against_its_schema(door: TestClient, wor
     [
         ({"lane": "fast", "method": "l1_sparse"}, ""),
         ({"params": {"epochs": 1}}, ""),
+        ({"prune": {"method": "omp", "sparsity": 0.9}}, ""),
+        ({"method": "l1_sparse", "prune": {"method": "omp", "sparsity": 1}}, "/prune/sparsity"),
+        (
+            {
+                "method": "l1_sparse",
+                "prune": {"method": "omp", "sparsity": 0.9, "params": {"sparsity": 0.1}},
+            },
+            "/prune",
+        ),
         ({"lane": "slow"}, "/lane"),
         ({"target": {"kind": "class"}}, "/target/class/label"),
         ({"target": {"kind": "rows", "rows": [1]}}, "/target"),

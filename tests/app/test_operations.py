@@ -79,6 +79,7 @@ def test_offers_carry_schema_and_traits(door: TestClient, world: World) -> None:
 
     assert methods["retrain"]["traits"] == {"exact": True, "needs": ["recipe"]}
     assert "epochs" in methods["l1_sparse"]["schema"]["properties"]
+    assert door.get("/methods").json()["pruners"] == []
     assert [offer["name"] for offer in door.get("/nets").json()["items"]] == ["small_cnn"]
     assert door.get("/audits").json() == {"items": []}
 

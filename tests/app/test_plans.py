@@ -99,6 +99,31 @@ def test_a_named_method_runs_alone_with_its_parameters(door: TestClient, world: 
     assert rung["prediction"]["unlearning_seconds"] == pytest.approx(7 * 24 * 0.06)
 
 
+def test_what_is_pruned_first_has_no_price(door: TestClient, world: World) -> None:
+    warm(world)
+    with world.store.begin() as db:
+        offers.advertise(db, [Ability("pruner", "omp", "", {}, {})])
+    prune = {"method": "omp", "sparsity": 0.9, "params": {}}
+
+    (rung,) = plan(door, method="l1_sparse", prune=prune)["rungs"]
+    body = {"model": "zoo", "target": DEER, "method": "l1_sparse", "prune": prune}
+    asked = door.post("/forget-requests", json=body).json()
+    claim, begun = world.begin(UUID(asked["job"]))
+
+    assert (rung["prune"], rung["prediction"]) == (prune, None)
+    with world.store.begin() as db:
+        assert forecast.note(db, claim, begun) is None
+
+
+def test_a_method_outside_of_its_design_is_flagged(door: TestClient, world: World) -> None:
+    with world.store.begin() as db:
+        for method, target in (("boundary_expanding", "class"), ("l1_sparse", "samples")):
+            offers.advertise(db, [Ability("method", method, "", {}, {"designed_for": [target]})])
+
+    assert plan(door)["out_of_design"] is False
+    assert plan(door, method="l1_sparse")["out_of_design"] is True
+
+
 def test_it_says_which_waiting_job_would_be_shared(door: TestClient, world: World) -> None:
     warm(world)
     target = {"kind": "samples", "sample_ids": ["train/cat/00", "train/deer/01"]}

@@ -1,5 +1,7 @@
 """Audit reports and the chain of events, as the door gives them out."""
 
+from dataclasses import replace
+
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -40,6 +42,31 @@ def test_a_report_is_json_or_a_page(door: TestClient, reported: World) -> None:
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert (pdf.status_code, pdf.json()["type"]) == (406, "/problems/not-acceptable")
     assert pdf.json()["available"] == ["application/json", "text/html"]
+
+
+def test_a_report_on_paper_is_handed_out_as_it_was_made(door: TestClient, reported: World) -> None:
+    with reported.store.begin() as db:
+        kept = reported.store.blobs.put(b"%PDF-1.7 fine")
+        paper = Blob(digest=kept.digest, size=kept.size, media_type="application/pdf")
+        job = jobs.open_job(db, JobKind.AUDIT, Queue.UPKEEP, model_id=reported.model_id)
+        printed = replace(report(), pages={"application/pdf": paper})
+        audits.add(db, reported.model_id, 1, job.id, printed)
+
+    answer = door.get("/models/zoo/audit", headers={"Accept": "application/pdf"})
+
+    assert (answer.status_code, answer.content) == (200, b"%PDF-1.7 fine")
+    assert answer.headers["content-type"] == "application/pdf"
+
+
+def test_a_report_is_described_field_by_field(door: TestClient) -> None:
+    described = door.get("/openapi.json").json()
+
+    answer = described["paths"]["/models/{model}/audit"]["get"]["responses"]["200"]["content"]
+    shape = described["components"]["schemas"]["AuditReportOut"]
+    assert answer["application/json"]["schema"]["$ref"].endswith("/AuditReportOut")
+    assert set(answer) == {"application/json", "text/html", "application/pdf"}
+    assert shape["properties"]["schema"]["const"] == "lethe-audit/1"
+    assert {"headline", "statement", "controls", "tests"} <= set(shape["required"])
 
 
 def test_a_report_is_not_sent_twice(door: TestClient, reported: World) -> None:

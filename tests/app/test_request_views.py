@@ -52,6 +52,19 @@ def test_an_interim_version_shows_while_the_ladder_goes_on(door: TestClient, wor
     assert "retry-after" not in end.headers
 
 
+def test_a_method_outside_of_its_design_is_flagged(door: TestClient, world: World) -> None:
+    def flagged(body: dict[str, Any], query: str = "") -> bool:
+        return bool(door.post(f"/forget-requests{query}", json=body).json()["out_of_design"])
+
+    few = of_samples("train/cat/00", method="boundary_shrink")
+
+    assert flagged(few, "?dry_run=true")
+    assert flagged(few)
+    assert flagged(of_samples("train/cat/01"))  # the fast lane is Boundary Expanding
+    assert not flagged(of_samples("train/cat/02", lane="quality"))
+    assert not flagged(DEER)
+
+
 def test_somebody_elses_request_is_not_found(door: TestClient, world: World) -> None:
     request = world.ask(Target("class", label="deer"), owner="somebody")
 

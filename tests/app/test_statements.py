@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from world import World, add_version, new_model, samples
+from world import World, add_half, add_version, new_model, samples
 
 from models_store import crew, datasets, offers, registry
 from models_store.crew import Badge
@@ -39,14 +39,15 @@ def replaced(path: str, names: dict[str, str]) -> str:
 
 
 def add(world: World, number: int) -> None:
-    """One more of each: model, dataset, worker, offer, version, request carried out and open."""
+    """One more of each: model, dataset, worker, offer, version, half, request carried out and open."""
     with world.store.begin() as db:
         registry.register(db, new_model(f"model-{number}"), "me")
         datasets.register(db, name=f"set-{number}", source={"path": f"{number}"}, actor="me")
         crew.sign_in(db, Badge(f"worker-{number}", ["fast"], "cpu", "here", number, {}))
-        kinds = ("method", "audit", "net")
+        kinds = ("method", "pruner", "audit", "net")
         offers.advertise(db, [Ability(kind, f"new-{number}", "", {}, {}) for kind in kinds])
     add_version(world.store, world.model_id)
+    add_half(world, number)
     name = f"train/{('cat', 'deer', 'ship')[number // 8]}/{number % 8:02d}"
     world.serve_request(world.ask(samples(name), owner="local"))
     world.ask(samples(name, "train/airplane/00"), owner="local")

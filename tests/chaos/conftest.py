@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from scene import Scene, furnish
+from furniture import furnish
+from scene import Scene
 from services import Postgres
 from stage import Stage
 

@@ -7,6 +7,7 @@ from threading import Event
 from time import sleep
 
 import pytest
+from house import PATIENCE
 from scene import Scene
 from services import Postgres
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from stage import Stage
 
 from models_store.errors import Unavailable
 from models_store.life import RequestStatus
+from models_store.store import SCHEMA
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +66,33 @@ def test_fm12_a_worker_without_a_database_past_its_lease_publishes_nothing(
     server: Scene, postgres: Postgres
 ) -> None:
     server.workers(1)
-    server.arm(worker_step="sleep:8#1")
+    server.hold("worker_step")
     request = server.ask()
     server.wait(lambda: server.went_off)
 
     postgres.stop()
-    sleep(6)
+    sleep(8)  # the lease is 5 s
     postgres.start()
+    server.release()
 
-    assert server.ended(request, within=90).status is RequestStatus.SUCCEEDED
+    assert server.ended(request).status is RequestStatus.SUCCEEDED
     assert server.outcomes(request) == ["failed", "succeeded"]
 
 
 def test_fm12_a_short_absence_of_the_database_costs_no_attempt(
     server: Scene, postgres: Postgres
 ) -> None:
-    server.workers(1)
-    server.arm(worker_step="sleep:3#1")
+    for room in server.workers(1):
+        room.kill()
+    server.house.open_worker(queues="exact", LETHE_LEASE="PT60S")
+    server.hold("worker_step")
     request = server.ask()
     server.wait(lambda: server.went_off)
 
     postgres.restart()
+    server.release()
 
-    assert server.ended(request, within=90).status is RequestStatus.SUCCEEDED
+    assert server.ended(request).status is RequestStatus.SUCCEEDED
     assert server.outcomes(request) == ["succeeded"]
 
 
@@ -101,11 +107,11 @@ def test_fm34_other_tables_than_ours_are_refused_by_both_rooms(
     _say_migration(scene, "0000")
     ready = scene.house.client.get("/readyz")
     worker = scene.house.open_worker(warm=False)
-    code = worker.process.wait(60)
-    _say_migration(scene, "0001")
+    code = worker.process.wait(PATIENCE)
+    _say_migration(scene, SCHEMA)
 
     assert ready.status_code == 503
-    assert (ready.json()["found"], ready.json()["needed"]) == ("0000", "0001")
+    assert (ready.json()["found"], ready.json()["needed"]) == ("0000", SCHEMA)
     assert code == 1
     assert "run `lethe migrate`" in worker.said
     assert scene.house.client.get("/readyz").status_code == 200

@@ -1,17 +1,18 @@
 """Jobs that run out of memory, disk or luck: failure modes 20, 21, 23 to 25 and 40."""
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from uuid import UUID
 
 import pytest
-import torch
+from safetensors.torch import load, save
 from scene import Scene
 from stage import Stage
 
-from models_store import decisions, failpoints, requests
+from models_store import datasets, decisions, failpoints, registry, requests, versions
 from models_store.life import JobStatus, RequestStatus, VersionState
-from models_store.tables import ForgetRequest, Version
-from workers import tasks
+from models_store.tables import Blob, ForgetRequest, Version
+from workers import tasks, weights
 from workers.bench import Bench, pick_device
 
 
@@ -89,26 +90,25 @@ def test_fm20_fm23_a_job_without_memory_or_disk_fails_after_three_attempts_and_m
     assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
 
 
-def test_fm21_a_device_without_memory_is_cleared_before_the_next_attempt(
-    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_fm21_a_device_without_memory_is_cleared_and_the_batch_halved_once(
+    scene: Scene, bench: Bench, plan: Callable[[str], None]
 ) -> None:
-    laid_at_each_attempt = []
-
-    def full(self: Bench, *_: object) -> None:
-        laid_at_each_attempt.append(len(self._laid))
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    bench.lay(scene.dataset_id)
     request = scene.submit(scene.fresh(), 5)
-    with monkeypatch.context() as patched:
-        patched.setattr(Bench, "loaded", full)
-        failed = carry_out(scene, bench, request)
+    for _ in range(2):
+        plan("worker.step=oom#1")
+        assert tasks.carry_out(bench, scene.job(request).id)
+        assert bench._laid == {}
 
-    assert laid_at_each_attempt == [1, 0, 0]
-    assert failed.failure is not None
-    assert (failed.failure["code"], failed.failure["retryable"]) == ("out_of_memory", True)
-    retry(scene, request)
-    assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
+    plan("worker.step=oom#1000000")  # which only counts
+    done = carry_out(scene, bench, request)
+
+    with scene.store.read() as db:
+        retained = 450 - len(datasets.forgotten(db, scene.dataset_id))
+    epochs, half = 8, 64 // 2
+    assert done.status is RequestStatus.SUCCEEDED
+    assert scene.outcomes(request) == ["failed", "failed", "succeeded"]
+    assert failpoints._passed["worker.step"] == epochs * ceil(retained / half)
+    assert scene.version(request).provenance["half_batch"] is True
 
 
 def test_fm24_without_its_blob_folder_a_worker_takes_no_job(
@@ -149,12 +149,48 @@ def test_fm25_damaged_weights_fail_the_job_and_nothing_is_made_of_them(
     assert carry_out(scene, bench, request).status is RequestStatus.SUCCEEDED
 
 
+def test_fm25_a_served_version_with_damaged_bytes_is_quarantined_and_the_newest_good_one_served(
+    scene: Scene, bench: Bench
+) -> None:
+    request = scene.submit(scene.fresh(), 5)
+    model = scene.request(request).model_id
+    second, third = (upload(scene, model, b"whole"), upload(scene, model, b"damaged"))
+    path = scene.store.blobs.path(third.digest)
+    path.write_bytes(path.read_bytes()[:-1])
+
+    done = carry_out(scene, bench, request)
+
+    assert done.status is RequestStatus.SUCCEEDED, done.failure
+    with scene.store.read() as db:
+        damaged = db.get_one(Version, (model, third.number))
+        made = db.get_one(Version, (model, done.version))
+    assert scene.outcomes(request) == ["failed", "succeeded"]
+    assert damaged.state is VersionState.QUARANTINED
+    assert made.parent == second.number
+
+
+def upload(scene: Scene, model_id: UUID, note: bytes) -> Version:
+    """Serve the first version's weights once more, in other bytes."""
+    with scene.store.begin() as db:
+        model = registry.locked(db, model_id)
+        first = db.get_one(Version, (model_id, 1))
+        tensors = load(scene.store.blobs.read(first.digest))
+        kept = scene.store.blobs.put(save(tensors, {"note": note.decode()}))
+        version = versions.add(
+            db, model, versions.reserve(model, {}), method="import", state=VersionState.CHECKING,
+            kept=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
+            parent=None, trained_on=first.trained_on, recipe=first.recipe, assured=True,
+        )  # fmt: skip
+        versions.serve(db, version, VersionState.ACTIVE)
+        return version
+
+
 def test_fm40_a_version_that_fails_its_audit_is_not_served_and_the_evidence_stays(
     scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = scene.submit(scene.fresh(), 5)
     with monkeypatch.context() as patched:
-        patched.setattr("workers.report.headline", lambda _: "fail")
+        patched.setattr("workers.verdicts.headline", lambda _: "fail")
         failed = carry_out(scene, bench, request)
 
     assert failed.failure is not None

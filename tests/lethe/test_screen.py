@@ -17,7 +17,8 @@ JOB = {"method": "boundary_shrink", "phase": "unlearning", "progress": {"percent
 REPORT = {
     "verdict": "fail",
     "assurance": "tier0",
-    "statement": "1 of 1 checks failed.",
+    "headline": "Failed, for obvious failures.",
+    "statement": {"dpo": "1 of 1 checks failed."},
     "models": {"name": "digits", "after": {"number": 2, "method": "l1_sparse"}},
     "tests": [
         {"test": "cost", "n": 0, "unit": "s", "estimate": 2.5, "verdict": None},
@@ -96,7 +97,7 @@ def test_gates_come_first_and_numbers_carry_their_unit() -> None:
     report.show(held, REPORT)
 
     lines = shown(held).splitlines()
-    assert lines[0] == "digits version 2 (l1_sparse): fail, tier0"
+    assert lines[0] == "digits version 2 (l1_sparse): Failed, for obvious failures."
     assert [line.split()[0] for line in lines[3:]] == ["forgetting", "cost"]
     assert "50.0%" in lines[3]
     assert "2.5 s" in lines[4]

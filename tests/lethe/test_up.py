@@ -57,7 +57,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     process.communicate()
 
 
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it never came true"
@@ -93,6 +93,7 @@ def test_everything_lies_in_one_folder(up: Up) -> None:
         (["datasets", "import", "/", "--name", "roots"], 3, "LETHE_IMPORT_ROOTS"),
         (["models", "show", "nobody"], 4, "nobody"),
         (["requests", "show", "no-uuid"], 3, "/request_id"),
+        (["requests", "extend", "no-uuid", "complex"], 3, "/request_id"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
@@ -133,7 +134,10 @@ def test_a_room_that_dies_is_opened_again(up: Up) -> None:
     first = up.child("uvicorn")
 
     first.kill()
-    until(lambda: answers(up) and up.child("uvicorn").pid != first.pid)
+    first.wait()
+    until(lambda: answers(up))
+
+    assert up.child("uvicorn").pid != first.pid
 
     assert up.process.stdout is not None
     assert "Data and logs" in up.process.stdout.readline()
@@ -145,5 +149,5 @@ def test_it_stops_in_good_order(up: Up) -> None:
 
     os.kill(up.process.pid, signal.SIGTERM)
 
-    assert up.process.wait(60) == 0
-    assert not [child for child in children if child.is_running()]
+    assert up.process.wait(240) == 0
+    assert psutil.wait_procs(children, timeout=60)[1] == []

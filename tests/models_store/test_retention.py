@@ -1,23 +1,35 @@
 """Nothing remembers: old versions are revoked, then erased; pixels and identifiers follow."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import select
-from world import World, samples
+from world import World
 
-from models_store import doctor, erasure, registry, retention, versions
+from models_store import (
+    doctor,
+    erasure,
+    registry,
+    retention,
+    versions,
+)
 from models_store.errors import RemembersErased, VersionRevoked
-from models_store.life import JobKind, Lane, RequestStatus, VersionState
-from models_store.tables import Blob, Job, Model, Sample, Shard, Tombstone, Version
+from models_store.life import JobKind, VersionState
+from models_store.tables import Blob, Job, Model, Tombstone, Version
 from models_store.targets import Target
 
 DEER = Target("class", label="deer")
 
 
+def allow_no_grace(world: World, model_id: UUID) -> None:
+    with world.store.begin() as db:
+        db.get_one(Model, model_id).policy = {"grace_seconds": 0}
+
+
 @pytest.fixture
 def graceless(world: World) -> World:
     """Versions that remember are revoked as soon as they are superseded."""
-    with world.store.begin() as db:
-        db.get_one(Model, world.model_id).policy = {"grace_seconds": 0}
+    allow_no_grace(world, world.model_id)
     return world
 
 
@@ -111,46 +123,19 @@ def test_rollback_to_a_version_that_remembers_is_refused_with_a_clean_one(world:
     assert world.version(2).state is VersionState.ACTIVE
 
 
-def test_pixels_are_kept_while_a_request_or_a_job_still_needs_them(world: World) -> None:
+def test_what_failed_its_audit_has_the_same_grace(world: World) -> None:
+    world.serve_request(world.ask(DEER), verdict="fail")
+
     def erasable() -> list[int]:
         with world.store.read() as db:
-            return retention.erasable_rows(db, world.dataset_id)
+            model = db.get_one(Model, world.model_id)
+            return [version.number for version in retention.erasable_versions(db, model)]
 
-    cat = samples("train/cat/00")
-    first = world.ask(cat)
-    before = erasable()
-    world.serve_request(first)
-    after = erasable()
-    other = world.ask(samples("train/cat/01"), lane=Lane.QUALITY)
-    while_a_job_waits = erasable()
-    world.serve_request(other)
+    within = erasable()
+    allow_no_grace(world, world.model_id)
 
-    assert (before, after, while_a_job_waits, erasable()) == ([], [10], [], [10, 11])
-
-
-def test_an_erased_identifier_is_still_understood_and_can_no_longer_be_read(
-    world: World,
-) -> None:
-    request = world.ask(samples("train/cat/00"))
-    world.serve_request(request)
-    with world.store.begin() as db:
-        shard = db.scalars(select(Shard)).one()
-        kept = Blob(digest="b" * 64, size=1, media_type="shard")
-        old = erasure.replace_shard(db, shard, kept, [10])
-
-    again = world.ask(samples("train/cat/00", "train/cat/01"))
-
-    assert old == "a" * 64
-    assert (again.target_count, again.already_forgotten["count"]) == (2, 1)
-    assert again.status is RequestStatus.QUEUED
-    person = world.ask(Target("subjects", names=("person-0",)))
-    assert person.target_count == 8
-    with world.store.read() as db:
-        row = db.scalars(select(Sample).where(Sample.position == 10)).one()
-        assert row.erased_at is not None
-        assert "cat" not in row.sample_id
-        assert row.subject != "person-0"
-        assert retention.erasable_rows(db, world.dataset_id) == []
+    assert world.version(2).state is VersionState.QUARANTINED
+    assert (within, erasable()) == ([], [2])
 
 
 def test_the_doctor_names_what_no_row_owns_what_is_missing_and_what_remembers(

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 import torch
 import toy
+from scipy import stats
 from toy import World, everything, evidence
 
 from workers.audits.asr import best_threshold
+from workers.audits.redistribution import Redistribution
+from workers.audits.relearn import Relearn
+from workers.audits.repair import Repair
 from workers.audits.svc_mia import SvcMia
+from workers.audits.two_versions import diverged
 from workers.audits.utility import Utility
 from workers.evidence import Evidence, Verdict
-from workers.report import headline
+from workers.signals import probabilities
+from workers.verdicts import headline
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +149,54 @@ def test_the_destination_counts_the_neighbour_s_label(world: World, seen: Eviden
     zeros = found.details["predicted_after"][0]
     assert found.estimate == pytest.approx(zeros / toy.PER_CLASS)
     assert found.before == 0.0
+
+
+def test_a_class_that_is_only_hidden_is_back_sooner_than_one_that_was_never_seen(
+    world: World, seen: Evidence
+) -> None:
+    audit = Relearn(images=20, judged=30, epochs=4)
+
+    (hidden,) = audit.ask(toy.armed(world, evidence(world, toy.shaken(world.original, 1))))
+    (gone,) = audit.ask(toy.armed(world, seen))
+
+    assert hidden.verdict is Verdict.FAIL
+    assert gone.verdict is Verdict.PASS
+    assert len(gone.details["curve"]) == 4
+    assert hidden.estimate is not None
+    assert gone.estimate is not None
+    assert hidden.estimate > gone.estimate
+
+
+def test_labels_at_random_for_a_class_are_no_place_where_retrained_models_put_it(
+    world: World, seen: Evidence
+) -> None:
+    logits = seen.after.logits.clone()
+    logits[seen.after.positions(seen.parts["forget"])] = 0.0
+    flat = replace(seen, after=replace(seen.after, logits=logits))
+
+    (fails,) = Redistribution().ask(toy.armed(world, flat))
+    (passes,) = Redistribution().ask(toy.armed(world, seen))
+
+    assert (fails.verdict, passes.verdict) == (Verdict.FAIL, Verdict.PASS)
+
+
+def test_the_features_of_the_original_hold_the_class(world: World, seen: Evidence) -> None:
+    masked = evidence(world, toy.masked(world.original))
+
+    hidden = {f.test: f for f in Repair().ask(toy.armed(world, masked))}
+    gone = {f.test: f for f in Repair().ask(toy.armed(world, seen))}
+
+    for test in ("repair.prototype", "repair.probe"):
+        assert hidden[test].estimate == hidden[test].before
+        assert gone[test].verdict is Verdict.PASS
+
+
+def test_the_divergence_of_two_outputs_is_that_of_jensen_and_shannon(seen: Evidence) -> None:
+    p, q = probabilities(seen.before), probabilities(seen.after)
+    middle = (p + q) / 2
+
+    found = diverged(seen.before, seen.after)
+
+    by_hand = (stats.entropy(p, middle, axis=1) + stats.entropy(q, middle, axis=1)) / 2
+    assert found == pytest.approx(by_hand, abs=1e-12)
+    assert found.max() <= np.log(2) + 1e-12

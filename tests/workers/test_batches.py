@@ -1,5 +1,7 @@
 """What goes into a step: the order of images, images beside them, augmentation, learning rates."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from given import world
@@ -49,6 +51,37 @@ def test_images_beside_come_each_once_before_any_comes_again() -> None:
     images = next(epoch).images[len(given.retain) :]
     counts = [sum(torch.equal(a, b) for b in images) for a in given.forget.at(torch.arange(12))[0]]
     assert set(counts) == {len(given.retain) // len(given.forget)}
+
+
+@for_all(size=st.integers(1, 50), share=st.sampled_from([0.0, 0.3, 3.0]), shown=st.integers(0, 2))
+def test_sets_that_are_kept_apart_follow_each_other(size: int, share: float, shown: int) -> None:
+    given, recipe = world(), replace(RECIPE, batch_size=size)
+    feed = Feed(main=given.forget, beside=given.retain, share=share, apart=True, rounds=shown)
+
+    found = list(feed.walk(recipe, rng()))
+
+    for epoch in range(recipe.epochs):
+        batches = [batch for place, batch in found if place.epoch == epoch]
+        mine = [len(batch.which) for batch in batches]
+        assert all(m in {0, len(b.images)} for m, b in zip(mine, batches, strict=True))
+        assert mine == sorted(mine, key=lambda m: m == 0)
+        assert sum(mine) == (12 if epoch < shown else 0)
+        assert sum(len(b.images) for b in batches) - sum(mine) == round(12 * share)
+    assert [place.done for place, _ in found] == list(range(feed.total(recipe)))
+
+
+def test_a_run_goes_on_where_it_was() -> None:
+    feed, chance = Feed(main=world().retain), rng()
+    whole = [batch.which for _, batch in feed.walk(RECIPE, chance)]
+    half = feed.steps(RECIPE.batch_size)
+    later = rng()
+    list(feed.epoch(RECIPE.batch_size, later))
+
+    rest = [(place, batch.which) for place, batch in feed.walk(RECIPE, later, begun=1)]
+
+    assert [place.done for place, _ in rest] == list(range(half, 2 * half))
+    assert [place.last for place, _ in rest] == [False] * (half - 1) + [True]
+    assert all(torch.equal(a, b) for a, (_, b) in zip(whole[half:], rest, strict=True))
 
 
 def test_a_single_image_left_over_joins_the_batch_before() -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from copy import deepcopy
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ from torch.nn.functional import cross_entropy, linear
 
 from workers.kinds import Given, Recipe
 from workers.methods.boundary_expanding import BoundaryExpanding
-from workers.methods.boundary_shrink import BoundaryShrink, perturbed, search
+from workers.methods.boundary_shrink import BoundaryShrink
 from workers.modes import recalibrate
+from workers.neighbours import Search
 from workers.training import fit
 
 
@@ -24,6 +26,11 @@ def plain(seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)).double()
+
+
+def found(model: nn.Module, given: Given, epsilon: float = 0.1) -> Tensor:
+    """The neighbours that Boundary Shrink finds."""
+    return torch.as_tensor(BoundaryShrink(epsilon=epsilon).prepare(model, given)["neighbours"])
 
 
 def one_batch(given: Given) -> tuple[Tensor, Tensor]:
@@ -80,13 +87,27 @@ def test_shrink_descends_towards_the_neighbours() -> None:
     given, model = world(), plain()
     method = BoundaryShrink(alone_rate=0.1, retain_share=0.0, steps=2)
     expected = descended(
-        model[1].weight.detach(), model[1].bias.detach(), given, method.neighbours(model, given)
+        model[1].weight.detach(),
+        model[1].bias.detach(),
+        given,
+        found(model, given),
     )
 
     carried_out(method, model, again(given))
 
     torch.testing.assert_close(model[1].weight, nn.Parameter(expected[0]))
     torch.testing.assert_close(model[1].bias, nn.Parameter(expected[1]))
+
+
+def test_what_was_prepared_is_not_searched_again() -> None:
+    given, model = world(), plain()
+    told = torch.zeros(12, dtype=torch.int64)
+    expected = descended(model[1].weight.detach(), model[1].bias.detach(), given, told)
+    prepared = replace(given, prepared={"neighbours": told})
+
+    carried_out(BoundaryShrink(alone_rate=0.1, retain_share=0.0, steps=2), model, prepared)
+
+    torch.testing.assert_close(model[1].weight, nn.Parameter(expected[0]))
 
 
 def test_the_neighbour_is_the_largest_other_logit_one_signed_step_up_the_loss() -> None:
@@ -100,18 +121,23 @@ def test_the_neighbour_is_the_largest_other_logit_one_signed_step_up_the_loss() 
     others = [[k for k in range(CLASSES) if k != label] for label in labels.tolist()]
     expected = [max(rest, key=row.__getitem__) for rest, row in zip(others, logits, strict=True)]
 
-    assert search(model, given.forget, 0.1, "fp32").tolist() == expected
+    assert found(model, given).tolist() == expected
 
 
-@for_all(epsilon=st.floats(1e-3, 1.0), seed=st.integers(0, 100))
-def test_the_step_stays_within_epsilon_and_within_the_pixel_range(
-    epsilon: float, seed: int
+@for_all(
+    by=st.sampled_from(("fgsm", "pgd", "second_logit")),
+    epsilon=st.floats(1e-3, 1.0),
+    seed=st.integers(0, 100),
+)
+def test_the_search_stays_within_epsilon_and_within_the_pixel_range(
+    by: Literal["fgsm", "pgd", "second_logit"], epsilon: float, seed: int
 ) -> None:
     model = net(seed).eval()
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
     labels = torch.arange(4)
 
-    moved = perturbed(model, images, labels, epsilon, "fp32")
+    search = Search(by=by, epsilon=epsilon, step=0.4, random_start=True)
+    moved = search.moved(model, images, labels, torch.Generator().manual_seed(seed))
 
     assert (moved - images).abs().max() <= epsilon + 1e-6
     assert 0 <= moved.min() <= moved.max() <= 1
@@ -121,16 +147,18 @@ def test_the_step_stays_within_epsilon_and_within_the_pixel_range(
 def test_a_neighbour_is_never_the_true_label(epsilon: float, seed: int, classes: int) -> None:
     given = world(classes=classes)
 
-    found = search(net(seed, classes=classes), given.retain, epsilon, "fp32")
+    all_but_one_class = replace(given, forget=given.retain, retain=given.forget)
+    pushed = found(net(seed, classes=classes), all_but_one_class, epsilon)
 
-    assert (found != given.retain.targets).all()
+    assert (pushed != given.retain.targets).all()
 
 
 def test_the_neighbour_of_an_image_hangs_on_no_other_image() -> None:
     given, model = world(), net()
-    together = search(model, given.forget, 0.1, "fp32")
+    together = found(model, given)
 
-    alone = [search(model, given.forget.take(torch.tensor([i])), 0.1, "fp32") for i in range(12)]
+    parts = [given.forget.take(torch.tensor([i])) for i in range(12)]
+    alone = [found(model, replace(given, forget=part)) for part in parts]
 
     assert torch.equal(torch.cat(alone), together)
 
@@ -139,7 +167,7 @@ def test_the_search_leaves_the_net_as_it_was() -> None:
     given, model = world(), net().train()
     before = deepcopy(model.state_dict())
 
-    search(model, given.forget, 0.1, "fp32")
+    found(model, given)
 
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(part.training for part in model.modules())

@@ -78,16 +78,18 @@ def test_counting_leaves_chance_alone() -> None:
 def test_a_method_costs_about_what_it_says(name: str, size: dict[str, Any]) -> None:
     """By all the convolutions and products that run, whatever the method calls the net through."""
     kind, given, model = SHELF[name], again(world(**size)), net()
-    params = dict.fromkeys({"epochs", "steps"} & {each.name for each in fields(kind)}, 3)
+    known = {each.name for each in fields(kind)}
+    params: dict[str, float] = dict.fromkeys({"epochs", "steps"} & known, 3)
+    params |= dict.fromkeys({"stop_loss"} & known, 1e9)  # a cost is the most that a run may take
 
     with Counted() as counted:
         for _ in shelf.make(kind, params).unlearn(model, given):
             pass
 
-    assert said(kind, params, given) == pytest.approx(counted.macs, rel=0.35)
+    assert said(kind, params, given) == pytest.approx(counted.macs, rel=0.2)
 
 
-def said(kind: type[Method], params: dict[str, Any], given: Given) -> float:
+def said(kind: type[Method], params: dict[str, float], given: Given) -> float:
     """Multiply-accumulates."""
     sizes = Sizes(forget=len(given.forget), retain=len(given.retain), unseen=0, scored=True)
     known = costs.numbers(costs.defaults(shelf.schema(kind)) | params)
@@ -107,13 +109,20 @@ def one_image() -> Gauge:
 
 
 class Counted(TorchDispatchMode):
-    """Counts as `FlopCounterMode` does, which cannot follow `autograd.grad` of a leaf."""
+    """Counts as `FlopCounterMode` does, which cannot follow `autograd.grad` of a leaf.
+
+    What `vmap` makes of the gradient of a convolution is one in groups, and the registered formula
+    takes a group for the whole: each output asked for costs a product for each number of a filter.
+    """
 
     macs = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func._overloadpacket in flop_registry:
+        if func._overloadpacket is torch.ops.aten.convolution_backward:
+            gradient, _, filters = args[:3]
+            self.macs += sum(args[10][:2]) * gradient.numel() * filters[0].numel()
+        elif func._overloadpacket in flop_registry:
             self.macs += (
                 flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out) // 2
             )

@@ -13,7 +13,14 @@ from torch.nn.functional import cross_entropy, linear
 from workers.methods.l1_sparse import L1Sparse
 from workers.methods.retrain import Retrain
 
-ONE_STEP = {"epochs": 1, "batch_size": 1000, "learning_rate": 0.1, "weight_decay": 0.0}
+ONE_STEP = {
+    "epochs": 1,
+    "steps": 1,
+    "batch_size": 1000,
+    "learning_rate": 0.1,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+}
 
 
 def plain() -> nn.Module:
@@ -57,7 +64,7 @@ def test_only_proximal_steps_give_true_zeros() -> None:
     zeros = {}
     for proximal in (False, True):
         model = net()
-        carried_out(L1Sparse(gamma=0.05, learning_rate=0.1, proximal=proximal), model, world())
+        carried_out(L1Sparse(gamma=0.05, steps=1, proximal=proximal), model, world())
         zeros[proximal] = int((model[5].weight == 0).sum())
 
     assert zeros[False] == 0
@@ -107,8 +114,8 @@ def test_it_never_looks_at_the_forget_set() -> None:
     one, other = world(), world()
     other.forget.labels[other.forget.index] = 0  # the labels of both sets lie in one table
 
-    once = carried_out(L1Sparse(), net(), again(one))
-    twice = carried_out(L1Sparse(), net(), again(other))
+    once = carried_out(L1Sparse(steps=1), net(), again(one))
+    twice = carried_out(L1Sparse(steps=1), net(), again(other))
 
     assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
 

@@ -5,36 +5,35 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from made import ABOUT, FACTS, FINDINGS
+from made import ABOUT, FACTS, FINDINGS, WEIGHED, judged, weighed
 
-from workers.page import shown
-from workers.pictures import HEIGHT, outline
-from workers.report import Document, document, html
+from workers.page import figures, render, shown
+from workers.report import Document, document
 
 
 @pytest.fixture
 def report() -> Document:
-    return document(FACTS, FINDINGS, ABOUT)
+    return document(FACTS, judged(FINDINGS), ABOUT)
 
 
 class Tags(HTMLParser):
     """Checks that tags close in order, and collects them with their attributes."""
 
-    VOID = frozenset({"meta", "br", "path"})
+    VOID = frozenset({"meta", "br"})
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.seen: list[str] = []
         self.links: list[str] = []
+        self.labels: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
         self.links += [
             value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}
         ]
+        self.labels += [value or "" for name, value in attrs if name == "aria-label"]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -45,22 +44,48 @@ class Tags(HTMLParser):
         self.seen.append(tag)
 
 
-def test_the_page_is_whole_and_needs_nothing_from_elsewhere(report: Document) -> None:
-    page = html(report)
+def read(page: str) -> Tags:
     tags = Tags()
-
     tags.feed(page)
+    return tags
+
+
+def test_the_page_is_whole_and_needs_nothing_from_elsewhere() -> None:
+    page = render(document(FACTS, weighed(WEIGHED), ABOUT))
+
+    tags = read(page)
 
     assert tags.open == []
     assert tags.links == []
     assert "script" not in tags.seen
     assert not re.search(r"https?://|@import|url\(", page)
-    assert tags.seen.count("svg") == 2 * 2 + 4  # two signals before and after, and the legend
 
 
-def test_the_page_shows_verdict_gates_and_both_sides(report: Document) -> None:
-    page = html(report)
+def test_every_panel_of_every_picture_is_drawn_and_named() -> None:
+    report = document(FACTS, weighed(WEIGHED), ABOUT)
 
+    tags = read(render(report))
+
+    named = [f"{f.title}, {panel.title}" for f in figures(report) for panel in f.panels]
+    assert sorted(tags.labels) == sorted(named)
+    assert len({title.partition(",")[0] for title in named}) == 10
+
+
+def test_without_references_there_are_no_pictures_that_need_them(report: Document) -> None:
+    assert [figure.title for figure in figures(report)] == [
+        "All checks at a glance",
+        "Class by class",
+        "What the forgotten images are taken for",
+        "How sure is the model?",
+        "How well does it know the true label?",
+    ]
+
+
+def test_the_page_opens_with_the_verdict_and_shows_gates_and_both_sides(report: Document) -> None:
+    page = render(report)
+
+    first = page.index("Passed, checked for obvious failures only.")
+    assert first < page.index("There is no certificate") < page.index("The checks")
     assert "✓ pass" in page
     assert "forgetting · D_f" in page
     assert "0.4 %" in page
@@ -68,20 +93,38 @@ def test_the_page_shows_verdict_gates_and_both_sides(report: Document) -> None:
     assert "boundary shrink" in page
 
 
+def test_controls_are_shown_where_there_are_any(report: Document) -> None:
+    page = render(document(FACTS, weighed(WEIGHED, as_expected=False), ABOUT))
+
+    assert "Does the audit work here?" not in render(report)
+    assert "Does the audit work here?" in page
+    assert "✕ not as expected" in page
+
+
+def test_failures_come_before_what_passed() -> None:
+    failing = replace(FINDINGS[1], test="z.last", verdict="fail", reason="No.")
+
+    page = render(document(FACTS, judged([*FINDINGS, failing]), ABOUT))
+
+    assert page.index("z · last") < page.index('<span class="name">integrity')
+
+
 def test_names_that_users_give_are_text_and_not_markup(report: Document) -> None:
-    page = html(report)
+    page = render(report)
 
     assert "<b>dog" not in page
     assert "&lt;b&gt;dog" in page
 
 
 def test_a_page_can_be_made_of_next_to_nothing() -> None:
-    nothing = replace(FACTS, goal="none", class_names=[], forgotten_classes=[], sizes={})
+    nothing = replace(
+        FACTS, goal="none", class_names=[], forgotten_classes=[], sizes={}, nonmembers="none"
+    )
 
-    tags = Tags()
-    tags.feed(html(document(nothing, [], {})))
+    page = render(document(nothing, judged([]), {}))
 
-    assert tags.open == []
+    assert read(page).open == []
+    assert "Baseline" in page
 
 
 @pytest.mark.parametrize(
@@ -102,13 +145,3 @@ def test_numbers_are_written_as_people_write_them(
     value: float | None, unit: str, text: str
 ) -> None:
     assert shown(value, unit) == text
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_an_outline_starts_and_ends_on_the_ground_and_stays_in_its_frame(bars: list[float]) -> None:
-    path = outline(bars, peak=1.0)
-
-    heights = [float(y) for y in re.findall(r"V([-\d.]+)", path)]
-    assert path.startswith(f"M0 {HEIGHT:.1f}")
-    assert path.endswith(f"V{HEIGHT:.1f}")
-    assert all(0 <= y <= HEIGHT for y in heights)

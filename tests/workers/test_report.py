@@ -1,31 +1,17 @@
 """The document: verdict, wording, and nothing that a report must not hold."""
 
 import json
-import re
 from dataclasses import replace
 
 import pytest
 import torch
-from made import ABOUT, FACTS, FINDINGS
+from made import ABOUT, FACTS, FINDINGS, WEIGHED, judged, weighed
 
-from workers.evidence import Finding, Scores, Verdict
-from workers.report import (
-    Document,
-    document,
-    headline,
-    html,
-    manifest,
-    request_slice,
-)
-
-FORBIDDEN = (
-    "proven",
-    "guaranteed",
-    "fully deleted",
-    "gdpr-compliant",
-    "anonymous",
-    "zero risk",
-)
+from app.routes.report_shape import AuditReportOut
+from workers import page
+from workers.evidence import Finding, Judgement, Scores, Verdict
+from workers.report import Document, document, manifest, pages, request_slice
+from workers.verdicts import headline
 
 FAILED = Finding(
     test="right_set", estimate=0.5, gate="The sets agree.", verdict=Verdict.FAIL, reason="No."
@@ -35,7 +21,7 @@ OPEN = replace(FAILED, verdict=Verdict.INCONCLUSIVE)
 
 @pytest.fixture
 def report() -> Document:
-    return document(FACTS, FINDINGS, ABOUT)
+    return document(FACTS, judged(FINDINGS), ABOUT)
 
 
 # ---- verdict -----------------------------------------------------------------------------------
@@ -68,31 +54,53 @@ def test_the_document_is_plain_json_with_one_entry_a_finding(report: Document) -
     assert report["cost"] == {"rte_seconds": 12.5}
 
 
+@pytest.mark.parametrize("judgement", [judged(FINDINGS), weighed(WEIGHED)])
+def test_the_api_describes_the_document_as_it_is(judgement: Judgement) -> None:
+    slices = {"01a1": {"n": 1, "before": 1.0, "after": 0.0, "low": 0.0, "high": 0.9}}
+    whole = {**document(FACTS, judgement, ABOUT), "requests": slices}
+
+    described = AuditReportOut.model_validate_json(json.dumps(whole))
+
+    assert json.loads(described.model_dump_json(by_alias=True)) == whole
+
+
 def test_a_number_that_json_has_no_word_for_is_refused() -> None:
+    findings = [replace(FINDINGS[0], estimate=float("nan"))]
+
     with pytest.raises(ValueError, match="JSON"):
-        document(FACTS, [replace(FINDINGS[0], estimate=float("nan"))], ABOUT)
+        document(FACTS, judged(findings), ABOUT)
 
 
-@pytest.mark.parametrize("extra", [[], [FAILED], [OPEN]])
-@pytest.mark.parametrize("goal", ["class", "samples", "none"])
-def test_the_first_tier_concludes_nothing_on_erasure(extra: list[Finding], goal: str) -> None:
-    report = document(replace(FACTS, goal=goal), [*FINDINGS, *extra], ABOUT)
+def test_the_report_comes_as_a_page_and_on_paper(report: Document) -> None:
+    made = pages(report)
 
-    if goal != "none":
-        assert "checked for obvious failures" in report["statement"]
-        assert "No conclusion on erasure can be drawn." in report["statement"]
-    for finding in extra if goal != "none" else []:
-        assert finding.test in report["statement"]
-    words = html(report).lower()
-    assert not [word for word in FORBIDDEN if re.search(rf"\b{word}\b", words)]
+    assert set(made) == {"text/html", "application/pdf"}
+    assert made["text/html"].startswith(b"<!doctype html>")
+    assert made["application/pdf"].startswith(b"%PDF-")
 
 
-def test_what_could_not_have_been_seen_is_said(report: Document) -> None:
-    assert any("0.56" in limit for limit in report["limits"])
-    assert any("test split" in limit for limit in report["limits"])
+def test_who_stands_for_never_trained_images_is_said() -> None:
+    facts = replace(FACTS, nonmembers="holdout", sizes={"nonmembers": 700})
+
+    held, tested = (document(each, judged(FINDINGS), ABOUT) for each in (facts, FACTS))
+
+    assert held["data"]["nonmembers"]["kind"] == "holdout"
+    assert held["data"]["nonmembers"]["n"] == 700
+    assert "the hold-out" in page.render(held)
+    assert "the test split, since no hold-out was reserved" in page.render(tested)
 
 
 # ---- people ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("goal", "said"), [("class", 0), ("samples", 1), ("none", 0)])
+def test_a_method_outside_of_its_design_is_a_limit(goal: str, said: int) -> None:
+    after = replace(FACTS.after, designed_for=["class"])
+
+    report = document(replace(FACTS, goal=goal, after=after), judged(FINDINGS), ABOUT)
+
+    assert sum("outside of its design" in limit for limit in report["statement"]["limits"]) == said
+    assert report["models"]["after"]["designed_for"] == ["class"]
 
 
 def test_a_manifest_is_the_same_for_the_same_set_and_hides_it() -> None:

@@ -8,11 +8,12 @@ import torch
 import torchvision
 from torch import nn
 
-from workers import audits, methods, shelf
+from workers import audits, methods, pruning, shelf
 from workers.evidence import Audit
 from workers.kinds import Method
 from workers.methods.boundary_shrink import BoundaryShrink
 from workers.shelf import UnfitParameters, UnknownName
+from workers.sparsity import Pruner
 
 
 def build(
@@ -32,7 +33,9 @@ def build(
 # ---- methods and audits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("package", "kind"), [(methods, Method), (audits, Audit)])
+@pytest.mark.parametrize(
+    ("package", "kind"), [(methods, Method), (audits, Audit), (pruning, Pruner)]
+)
 def test_every_file_is_found_under_its_name(package: ModuleType, kind: type) -> None:
     files = {path.stem for path in Path(package.__path__[0]).glob("[a-z]*.py")}
 

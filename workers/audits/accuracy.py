@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from workers.evidence import Audit, Evidence, Finding
-from workers.signals import both, correct, rows
+from workers.signals import both, correct, retrained, rows
 from workers.statistics import proportion
 
 
@@ -71,16 +71,18 @@ def _complement(d_f: Finding) -> Finding:
 
 
 def _per_class(evidence: Evidence, chosen: Tensor) -> Sequence[dict[str, Any]]:
-    """One line for each class of which there are images: n, and accuracy before and after."""
+    """One line for each class of which there are images: n, and each version's accuracy."""
     before, after = both(evidence, chosen)
     labels = after.labels.numpy()
     was, now = correct(before), correct(after)
+    oracles = [correct(scores) for scores in retrained(evidence, chosen)]
     return [
         {
             "label": label,
             "n": int((labels == label).sum()),
             "before": float(was[labels == label].mean()),
             "after": float(now[labels == label].mean()),
+            "retrained": [float(right[labels == label].mean()) for right in oracles],
         }
         for label in range(evidence.classes)
         if (labels == label).any()

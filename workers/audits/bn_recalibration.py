@@ -70,6 +70,7 @@ class BnRecalibration(Audit):
             reason="" if good else f"With fresh statistics {hits} of {n} images are recognised.",
             before=float(correct(evidence.after.of(chosen)).mean()),
             details={"before_is": "the same version with the statistics it came with"},
+            allowed=(0.0, self.class_limit),
         )
 
     def _no_rise(self, evidence: Evidence, found: Scores, chosen: Tensor) -> Finding:

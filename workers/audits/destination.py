@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from workers.evidence import Audit, Evidence, Finding
-from workers.signals import both, counts, predicted, rows
+from workers.signals import both, counts, predicted, retrained, rows
 from workers.statistics import proportion
 
 
@@ -27,6 +27,10 @@ class Destination(Audit):
         details = {
             "predicted_before": counts(predicted(before), evidence.classes),
             "predicted_after": counts(predicted(after), evidence.classes),
+            "predicted_retrained": [
+                counts(predicted(scores), evidence.classes)
+                for scores in retrained(evidence, "forget")
+            ],
             "labels": counts(after.labels.numpy(), evidence.classes),
         }
         n = len(rows(evidence, "forget"))

@@ -9,8 +9,9 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from workers.evidence import Audit, Evidence, Finding, Verdict
+from workers.references import view
 from workers.signals import both, comparable, correct, labels, rows, within
-from workers.statistics import lower_bound, proportion, screen_band
+from workers.statistics import Flags, Floats, lower_bound, proportion, screen_band
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Forgetting(Audit):
     `samples` (forgotten samples of classes that stay): their accuracy is no further from that of
     never-trained images of the same classes than chance allows, in *both* directions: a random
     forget set is a second test set for a retrained model, so worse than unseen is a tell too.
+    Where a reference pool says how hard the images are for models that never saw them, that is
+    taken off: who asks to be forgotten may have asked for hard images, or mislabelled ones.
     The band is free of distribution and wide, so this is a screen: it catches a collapse or an
     untouched, overfitted model, and where not even the version before lies outside it, it says so.
 
@@ -80,6 +83,7 @@ class Forgetting(Audit):
             verdict=verdict,
             reason=reason,
             before=float(correct(before).mean()),
+            allowed=(0.0, self.class_limit),
         )
 
     def _screened(self, evidence: Evidence, stray: Tensor) -> Finding:
@@ -88,7 +92,12 @@ class Forgetting(Audit):
         if not len(ours):
             return _untested(test, gate, "No never-trained images of the same classes are at hand.")
         band = screen_band(len(ours), len(others), self.alpha)
-        before, after = (_advantage(evidence, ours, others, which) for which in ("before", "after"))
+        usual = _hardness(evidence, ours, others)
+        before, after = (
+            _advantage(evidence, ours, others, correct(scores.of(ours)), correct(scores.of(others)))
+            - usual
+            for scores in (evidence.before, evidence.after)
+        )
         if abs(after) > band:
             verdict = Verdict.FAIL
             reason = f"The difference of {after:+.3f} is outside the band of {band:.3f}."
@@ -113,7 +122,13 @@ class Forgetting(Audit):
             verdict=verdict,
             reason=reason,
             before=before,
-            details={"band": band, "nonmembers": len(others), "power": abs(before) > band},
+            details={
+                "band": band,
+                "nonmembers": len(others),
+                "power": abs(before) > band,
+                "hardness": usual,
+            },
+            allowed=(-band, band),
         )
 
 
@@ -128,10 +143,30 @@ def _untested(test: str, gate: str, reason: str) -> Finding:
     )
 
 
-def _advantage(evidence: Evidence, ours: Tensor, others: Tensor, which: str) -> float:
+def _hardness(evidence: Evidence, ours: Tensor, others: Tensor) -> float:
+    """The advantage that models have which never saw either; zero where there is no pool."""
+    if evidence.references is None or not len(evidence.references.rows):
+        return 0.0
+    pools = [view(evidence.references, chosen) for chosen in (ours, others)]
+    known = [torch.from_numpy(pool.out.any(0)) for pool in pools]
+    mine, yours = (c[k] for c, k in zip((ours, others), known, strict=True))
+    if not len(mine) or not set(_kinds(evidence, mine)) <= set(_kinds(evidence, yours)):
+        return 0.0
+    hit, unseen = (
+        pool.mean(np.where(pool.margins > 0, 1.0, 0.0))[k.numpy()]
+        for pool, k in zip(pools, known, strict=True)
+    )
+    return _advantage(evidence, mine, yours, hit, unseen)
+
+
+def _kinds(evidence: Evidence, chosen: Tensor) -> list[int]:
+    return [int(label) for label in labels(evidence, chosen).unique()]
+
+
+def _advantage(
+    evidence: Evidence, ours: Tensor, others: Tensor, hit: Floats | Flags, unseen: Floats | Flags
+) -> float:
     """Accuracy on ours minus that on others, where classes weigh as they do among ours."""
-    scores = evidence.before if which == "before" else evidence.after
-    hit, unseen = correct(scores.of(ours)), correct(scores.of(others))
     own, their = labels(evidence, ours), labels(evidence, others)
     weights = torch.bincount(own, minlength=evidence.classes).double()
     share = (weights / torch.bincount(their, minlength=evidence.classes).clamp(min=1))[their]

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Ge
 
 from workers.evidence import Audit, Evidence, Finding, Scores
-from workers.signals import SIGNALS, both, rows
+from workers.signals import SIGNALS, both, retrained, rows
 from workers.statistics import Floats
 
 PARTS = ("forget", "retain", "forget_test", "retain_test")
@@ -18,7 +18,7 @@ PARTS = ("forget", "retain", "forget_test", "retain_test")
 class Histograms(Audit):
     """Loss, entropy and logit margin, in nats, on D_f, D_r, D_ft and D_rt; it only reports.
 
-    Before and after share their bins, which span the middle 98 % of all values seen; the rest is
+    Before, after and (where there are any) retrained models share their bins, which span the middle 98 % of all values seen; the rest is
     counted in the outermost bins. The estimate is the mean on D_f (on D_r for a baseline). Read
     the forgotten images against the never-trained ones: more entropy than those is no success
     but a trace.
@@ -34,9 +34,12 @@ class Histograms(Audit):
         return [self._drawn(evidence, name, signal) for name, signal in SIGNALS.items()]
 
     def _drawn(self, evidence: Evidence, name: str, signal: Callable[[Scores], Floats]) -> Finding:
-        seen = {part: [signal(s) for s in both(evidence, part)] for part in PARTS}
+        seen = {
+            part: [signal(s) for s in (*both(evidence, part), *retrained(evidence, part))]
+            for part in PARTS
+        }
         subject = "retain" if evidence.goal == "none" else "forget"
-        edges = _edges(np.concatenate([v for pair in seen.values() for v in pair]), self.bins)
+        edges = _edges(np.concatenate([v for each in seen.values() for v in each]), self.bins)
         n = len(rows(evidence, subject))
         return Finding(
             test=f"histograms.{name}",
@@ -59,8 +62,11 @@ def _table(seen: dict[str, list[Floats]], edges: Floats) -> dict[str, Any]:
     def binned(values: Floats) -> list[int]:
         return [int(n) for n in np.histogram(values.clip(edges[0], edges[-1]), edges)[0]]
 
-    return {
+    table: dict[str, Any] = {
         "edges": [float(edge) for edge in edges],
-        "before": {part: binned(pair[0]) for part, pair in seen.items()},
-        "after": {part: binned(pair[1]) for part, pair in seen.items()},
+        "before": {part: binned(each[0]) for part, each in seen.items()},
+        "after": {part: binned(each[1]) for part, each in seen.items()},
     }
+    if any(len(each) > 2 for each in seen.values()):
+        table["retrained"] = {part: binned(np.concatenate(each[2:])) for part, each in seen.items()}
+    return table

@@ -1,16 +1,19 @@
 """Can an attacker tell forgotten images from images that were never trained on?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from annotated_types import Gt, Lt
 from scipy import stats
 from torch import Tensor
 
-from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.evidence import Audit, Evidence, Finding, Scores, Verdict
+from workers.inference import Influence, influence, shift
 from workers.signals import comparable, margin, rows
 from workers.statistics import Auc, auc, equivalence, true_positives
+
+Z95 = float(stats.norm.ppf(0.95))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,10 @@ class Membership(Audit):
     their class only: across classes the attack would measure that the class is gone. `tpr` is the
     share of forgotten images found by an attack that accuses 1 % of the others, where there are
     enough others to see that; `ks` compares the two distributions as wholes. `retained` is the
-    same area for the retain set: what protection the people have who stay. This tier has no
-    reference models, and an attack this weak cannot clear a model: it only reports. The details
+    same area for the retain set: what protection the people have who stay, and a gate: it must not
+    surely rise by more than `retained_limit`, for then the new version harms people whom nobody
+    asked about. The others only report. This tier has no reference models, and an attack this weak
+    cannot clear a model; nor may it keep the old version in service, which leaks more. The details
     say how a margin of min(0.05, a quarter of what the attack sees in the version before) would
     read the area, with the power of that reading.
 
@@ -36,6 +41,8 @@ class Membership(Audit):
     """Share of never-trained images that the `tpr` attack may accuse."""
     margin: Annotated[float, Gt(0), Lt(0.5)] = 0.05
     """Largest distance of the area from one half that counts as none."""
+    retained_limit: Annotated[float, Gt(0), Lt(0.5)] = 0.02
+    """Largest rise of the retain set's area that passes, unless chance explains more."""
 
     def ask(self, evidence: Evidence) -> list[Finding]:
         """`auc`, `tpr`, `ks` where something was forgotten, and `retained`."""
@@ -44,7 +51,33 @@ class Membership(Audit):
             return [kept]
         forget = rows(evidence, "forget")
         found = _attack("membership.auc", evidence, forget, self)
-        return [found, self._rate(evidence, forget), _distributions(evidence, forget), kept]
+        return [
+            found,
+            self._rate(evidence, forget),
+            _distributions(evidence, forget),
+            self._protected(evidence, kept),
+        ]
+
+    def _protected(self, evidence: Evidence, kept: Finding) -> Finding:
+        """The retain set's area, with a gate on how much it rose on the same images."""
+        if kept.estimate is None:
+            return kept
+        ours, others = comparable(evidence, rows(evidence, "retain"))
+        parts = [_parts(s.of(ours), s.of(others)) for s in (evidence.before, evidence.after)]
+        rise, spread = shift(*parts)
+        # All that is known of few images is that they are few: what is not surely worse passes.
+        surely = rise - Z95 * spread
+        failed = surely > self.retained_limit
+        bound = rise + Z95 * spread
+        return replace(
+            kept,
+            gate=f"The area of the retain set does not surely rise by more than "
+            f"{self.retained_limit}.",
+            verdict=Verdict.FAIL if failed else Verdict.PASS,
+            reason=f"It rose by {rise:+.3f}, surely by at most {bound:.3f}.",
+            details={**kept.details, "rise": rise, "upper_bound_95": bound},
+            p_value=float(stats.norm.sf((rise - self.retained_limit) / spread)),
+        )
 
     def reading(self, before: Auc, after: Auc) -> Mapping[str, Any]:
         """How the area would be judged, and whether the attack saw anything before."""
@@ -118,6 +151,10 @@ def _attack(
             **(judge.reading(before, after) if judge else {}),
         },
     )
+
+
+def _parts(ours: Scores, others: Scores) -> Influence:
+    return influence(margin(ours), margin(others), ours.labels.numpy(), others.labels.numpy())
 
 
 def _area(ours: Scores, others: Scores) -> Auc:

@@ -82,6 +82,7 @@ class Utility(Audit):
             verdict=verdict,
             reason=reason,
             details={"label": label, "drops": {str(c): drops[c].value for c in classes}},
+            allowed=(-1.0, max(self.class_limit, self.stray / n)),
         )
 
 

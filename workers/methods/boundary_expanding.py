@@ -1,18 +1,18 @@
 """Boundary Expanding: the forgotten images move into a class that is then taken away."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
 
-from workers.boundary import Boundary
 from workers.heads import head, narrow, widen
 from workers.kinds import Given, Steps
+from workers.push import Push
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoundaryExpanding(Boundary):
+class BoundaryExpanding(Push):
     """Teaches a shadow class on the forgotten images and prunes it away; the fastest method.
 
     The last linear layer, wherever it is, gets one output more. All weights (or the last layer
@@ -25,6 +25,8 @@ class BoundaryExpanding(Boundary):
     the published settings most of the forgetting is drift of BatchNorm statistics.
     """
 
+    designed_for: ClassVar[frozenset[str]] = frozenset({"class"})
+
     train: Literal["all", "head"] = "all"
     """What learns: every weight, or the last linear layer alone."""
 
@@ -34,5 +36,5 @@ class BoundaryExpanding(Boundary):
         widen(layer, given.rng)
         shadow = torch.full_like(given.forget.index, given.classes)
         only = list(layer.parameters()) if self.train == "head" else None
-        yield from self.push(model, given, shadow, only)
+        yield from self.push(model, given, shadow, only=only)
         narrow(layer, given.classes)

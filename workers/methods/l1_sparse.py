@@ -1,22 +1,21 @@
 """l1-sparse: finetuning on what is kept, under a penalty that lets unneeded weights fade."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from workers.batches import Feed
-from workers.kinds import Given, Method, Recipe, Steps
-from workers.modes import settle
-from workers.training import Moment, loop
+from workers.finetuning import Finetuning
+from workers.kinds import Given, Steps
+from workers.training import Moment
 
 Schedule = Literal["decay", "growth", "constant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class L1Sparse(Method):
+class L1Sparse(Finetuning):
     """Finetunes on the retain set with an l1 penalty; for single samples and for classes.
 
     What only the forgotten images needed is no longer fed and fades away, while everything that
@@ -27,8 +26,6 @@ class L1Sparse(Method):
     arXiv:2304.04934, equation 3. Ours: the choice of tensors, and the proximal step.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"retain"})
-
     gamma: Annotated[float, Ge(0)] = 1e-4
     """Weight of the penalty, gamma * |w| summed over all chosen weights."""
     penalty: Schedule = "decay"
@@ -37,40 +34,20 @@ class L1Sparse(Method):
     """Soft-threshold after each update instead of a sub-gradient before it: true zeros."""
     tensors: Literal["all", "weights", "convolutions"] = "all"
     """What is penalised: all parameters, those of two or more dimensions, or of four."""
-    learning_rate: Annotated[float, Gt(0)] = 0.01
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    schedule: Literal["constant", "cosine", "one_cycle"] = "cosine"
     """How the learning rate goes over the steps."""
-    epochs: Annotated[int, Ge(1)] = 5
-    """Passes over the retain set."""
-    batch_size: Annotated[int, Ge(1)] = 128
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
-    weight_decay: Annotated[float, Ge(0)] = 5e-4
+    steps: Annotated[int, Ge(0)] = 400
+    """At least so many updates: a small retain set is passed over more often."""
     batchnorm: Literal["train", "frozen", "recalibrate"] = "train"
     """What becomes of BatchNorm statistics: `train` lets every batch of retain images move them,
     `frozen` leaves them, `recalibrate` also estimates them anew at the end."""
 
     def unlearn(self, model: nn.Module, given: Given) -> Steps:
         """Finetune on the retain set."""
-        recipe = Recipe(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            schedule=self.schedule,
-        )
-        yield from loop(
-            model,
-            Feed(main=given.retain),
-            recipe,
-            rng=given.rng,
-            precision=given.precision,
-            resume=given.resume,
-            batchnorm=self.batchnorm,
-            before=None if self.proximal else self.push,
-            after=self.shrink if self.proximal else None,
-        )
-        settle(model, self.batchnorm, given.retain, given.rng, given.precision)
+        before = None if self.proximal else self.push
+        after = self.shrink if self.proximal else None
+        yield from self.tune(model, given, self.batchnorm, before=before, after=after)
 
     def strength(self, epoch: int, epochs: int) -> float:
         """gamma of this epoch, counted from 0."""

@@ -1,0 +1,76 @@
+"""What reference models say of the rows of an audit: read from their blobs, never computed again."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models_store import pools, registry
+from models_store.errors import NotFound
+from models_store.life import MemberKind, MemberState
+from models_store.rungs import Subject
+from models_store.tables import PoolMember
+from workers import halves
+from workers.bench import Bench
+from workers.evidence import References, Retrain
+from workers.scoring import load_scores
+
+
+def gather(
+    bench: Bench, subject: Subject, recipe: Mapping[str, Any] | None, rows: Tensor, removed: Tensor
+) -> tuple[References | None, list[Retrain]]:
+    """The reference pool of a model, and those of its retrains that never saw the forget set.
+
+    Args:
+        rows: (n,) int64 rows that the candidate is scored on, ascending.
+        removed: (m,) int64 rows of the forget set.
+    """
+    with bench.store.read() as db:
+        pool = pools.find(db, registry.get(db, str(subject.model_id)), recipe)
+        ready = pools.members(db, pool.id, MemberState.READY) if pool is not None else []
+    count = len(bench.lay(subject.dataset_id).labels)
+    of_halves = [member for member in ready if member.kind is MemberKind.HALF]
+    retrains = [
+        member
+        for member in ready
+        if member.kind is MemberKind.RETRAIN
+        and not halves.unpacked(member.trained, count)[removed].any()
+    ]
+    return _references(bench, of_halves, rows, count), _retrains(bench, subject, retrains, rows)
+
+
+def _references(
+    bench: Bench, members: Sequence[PoolMember], rows: Tensor, count: int
+) -> References | None:
+    margins, trained = [], []
+    for member in members:
+        try:
+            data = bench.store.blobs.read(member.scores)
+        except NotFound:  # retired and erased since we looked
+            continue
+        margins.append(halves.spread(data, rows))
+        trained.append(halves.unpacked(member.trained, count)[rows])
+    if not margins:
+        return None
+    return References(rows=rows, margins=torch.stack(margins), trained=torch.stack(trained))
+
+
+def _retrains(
+    bench: Bench, subject: Subject, members: Sequence[PoolMember], rows: Tensor
+) -> list[Retrain]:
+    found = []
+    for member in members:
+        assert member.weights is not None
+        try:
+            scores = load_scores(bench.store.blobs.read(member.scores))
+        except NotFound:
+            continue
+        model = partial(_loaded, bench, subject, member.weights)
+        found.append(Retrain(scores=scores.of(rows), model=model))
+    return found
+
+
+def _loaded(bench: Bench, subject: Subject, digest: str) -> nn.Module:
+    return bench.loaded(subject, digest).eval()

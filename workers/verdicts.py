@@ -1,0 +1,240 @@
+"""The verdict on a version: which questions are put, to whom else, and what follows from them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+
+from workers import audits, shelf
+from workers.evidence import Audit, Control, Evidence, Finding, Judgement, Verdict
+from workers.inference import holm
+from workers.references import sides, view
+from workers.signals import rng
+
+OPEN = Verdict.INCONCLUSIVE
+LEVEL = 0.005
+"""The chance, at most, that a tier fails a model without residue. What does not pass is not assured
+either way, so a false accusation may be rare: of 40 retrained models, 5 % would accuse two."""
+DECISIVE = "rmia.auc"
+"""What a model that never saw the images must pass, and that without failing elsewhere."""
+
+INNOCENTS = 3
+"""Retrained models that the gates are put to, for the middle one to count."""
+
+
+def judge(
+    evidence: Evidence, *, tier: int, attempt: int = 1, require_certificate: bool = False
+) -> Judgement:
+    """Put the questions of all tiers up to this one, and weigh the answers.
+
+    A version passes if every gate passes, so each may be held against its own level. It fails if
+    any does, so failures are counted together (Holm). Tier 1 comes to no conclusion unless the
+    same tests fail the version before and pass a model that never saw the images.
+
+    Args:
+        tier: 0 screens for obvious failures; 1 also attacks with references.
+        attempt: how often this request was audited, this time included. Whoever tries until a
+            version passes must pass at a level that much stricter.
+        require_certificate: nothing passes whose method holds no certificate.
+
+    Source: the union of intersections of Berger, Technometrics 24 (1982), for passing.
+    """
+    strict = replace(evidence, alpha=evidence.alpha / attempt)
+    findings = [found for number in range(tier + 1) for found in _asked(strict, number)]
+    controls = _controls(strict) if tier > 0 and evidence.goal != "none" else []
+    tiers = {
+        number: headline(found for found in findings if found.tier == number)
+        for number in range(tier + 1)
+    }
+    if not all(control.as_expected for control in controls):
+        tiers[1] = OPEN
+    verdict, reason = _weighed(tiers, findings, controls)
+    if require_certificate and verdict is Verdict.PASS:
+        verdict = OPEN
+        reason = "The policy asks for a certificate of the method, and there is none."
+    return Judgement(
+        verdict=verdict,
+        assurance="tier0" if tiers.get(1, OPEN) is OPEN else "tier1",
+        reason=reason,
+        findings=findings,
+        controls=controls,
+        tiers=tiers,
+        attempt=attempt,
+    )
+
+
+def _asked(evidence: Evidence, tier: int) -> list[Finding]:
+    """All findings of a tier: those that rest on an invalid hold-out are refused."""
+    asked = [(kind, ask(evidence, kind)) for kind in _kinds() if kind.tier == tier]
+    whole = [found for _, findings in asked for found in findings]
+    if any(found.details.get("valid") is False for found in whole):
+        whole = [
+            _refused(found) if kind.compares else found
+            for kind, findings in asked
+            for found in findings
+        ]
+    return together(whole)
+
+
+def ask(evidence: Evidence, kind: type[Audit]) -> list[Finding]:
+    """Put one question of the shelf."""
+    return [replace(found, tier=kind.tier) for found in kind().ask(evidence)]
+
+
+def _kinds() -> Iterable[type[Audit]]:
+    return shelf.on(audits, Audit).values()
+
+
+def about() -> dict[str, str]:
+    """What each audit asks, in its own words."""
+    return {name: shelf.about(kind) for name, kind in shelf.on(audits, Audit).items()}
+
+
+# ---- weighing ----------------------------------------------------------------------------------
+
+
+def headline(findings: Iterable[Finding]) -> Verdict:
+    """Any failed gate fails the version; without one, any inconclusive gate leaves it open.
+
+    A version that no gate looked at is inconclusive.
+    """
+    found = {finding.verdict for finding in findings} - {None}
+    if Verdict.FAIL in found:
+        return Verdict.FAIL
+    return Verdict.PASS if found == {Verdict.PASS} else OPEN
+
+
+def together(findings: Sequence[Finding]) -> list[Finding]:
+    """Failures that chance explains, once all gates with a p-value are counted, are left open."""
+    chances = {i: f.p_value for i, f in enumerate(findings) if f.gate and f.p_value is not None}
+    adjusted = dict(zip(chances, holm(list(chances.values())), strict=True))
+    weighed = list(findings)
+    for i, chance in adjusted.items():
+        found = replace(weighed[i], details={**weighed[i].details, "p_adjusted": chance})
+        if found.verdict is Verdict.FAIL and chance > LEVEL:
+            sentence = f"Among {len(adjusted)} such tests that may be chance (p = {chance:.2g})."
+            found = replace(found, verdict=OPEN, reason=f"{found.reason} {sentence}")
+        weighed[i] = found
+    return weighed
+
+
+def because(findings: Sequence[Finding]) -> str:
+    """One sentence on how the headline came about."""
+    gates = [found for found in findings if found.verdict is not None]
+    for verdict, word in ((Verdict.FAIL, "failed"), (OPEN, "could not be answered")):
+        named = [found.test for found in gates if found.verdict is verdict]
+        if named:
+            return f"{len(named)} of {len(gates)} checks {word}: {', '.join(named)}."
+    return f"All of {len(gates)} checks passed." if gates else "No check applied."
+
+
+def _weighed(
+    tiers: dict[int, Verdict], findings: Sequence[Finding], controls: Sequence[Control]
+) -> tuple[Verdict, str]:
+    astray = [control for control in controls if not control.as_expected]
+    if tiers[0] is Verdict.FAIL:
+        return Verdict.FAIL, because([found for found in findings if found.tier == 0])
+    if astray:
+        return OPEN, f"The controls did not come out as they must: {astray[0].reason}"
+    return headline(findings), because(findings)
+
+
+def _refused(finding: Finding) -> Finding:
+    if finding.verdict is None:
+        return finding
+    reason = "The hold-out is invalid, so nothing is compared with it."
+    return replace(finding, verdict=OPEN, reason=reason, p_value=None)
+
+
+# ---- controls ----------------------------------------------------------------------------------
+
+
+def _controls(evidence: Evidence) -> list[Control]:
+    """The same gates, put to the version before and to a model that never saw the images."""
+    original = replace(evidence, after=evidence.before, model_after=evidence.model_before)
+    known = _controlled(original)
+    failed = [found for found in known if found.verdict is Verdict.FAIL]
+    first = _control("original_must_fail", (failed or known)[0], as_expected=bool(failed))
+    innocents = [_controlled(innocent) for innocent in never_saw(evidence)]
+    if not innocents:
+        return [first, _absent("never_saw_must_pass")]
+    innocents.sort(key=lambda found: abs((_decisive(found).estimate or 1.0) - 0.5))
+    middle = innocents[len(innocents) // 2]
+    accused = [each for each in middle if each.verdict is Verdict.FAIL]
+    good = _decisive(middle).verdict is Verdict.PASS and not accused
+    shown = (accused or [_decisive(middle)])[0]
+    return [first, _control("never_saw_must_pass", shown, as_expected=good)]
+
+
+def _decisive(found: Sequence[Finding]) -> Finding:
+    return next((each for each in found if each.test == DECISIVE), found[0])
+
+
+def _controlled(evidence: Evidence) -> list[Finding]:
+    found = [each for kind in _kinds() if kind.controlled for each in ask(evidence, kind)]
+    return [each for each in together(found) if each.gate is not None]
+
+
+def _control(name: str, found: Finding, *, as_expected: bool) -> Control:
+    said = "as expected" if as_expected else "which must not be"
+    return Control(
+        name=name,
+        test=found.test,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        verdict=found.verdict or OPEN,
+        as_expected=as_expected,
+        reason=f"{found.test} says {found.verdict}, {said}. {found.reason}".strip(),
+    )
+
+
+def _absent(name: str) -> Control:
+    return Control(
+        name=name, test=DECISIVE, estimate=None, low=None, high=None, n=0, verdict=OPEN,
+        as_expected=False, reason="No model is at hand that never saw the images.",
+    )  # fmt: skip
+
+
+def never_saw(evidence: Evidence) -> list[Evidence]:
+    """The evidence as it would be, were the candidate a model that never saw the forgotten images.
+
+    For a class those are retrained models; the middle one counts, so that one in bad luck does
+    not. For samples it is put together from the pool, row by row from
+    a model that was not trained on the row, and that is no reference for it then; only margins
+    are known of it.
+    """
+    if evidence.forgotten_classes and evidence.retrains:
+        return [
+            replace(evidence, after=retrain.scores, model_after=retrain.model())
+            for retrain in evidence.retrains[:INNOCENTS]
+        ]
+    found = sides(evidence)
+    if found is None or evidence.references is None:
+        return []
+    references, after = evidence.references, evidence.after
+    chosen = torch.cat([found.ours, found.others]).unique()
+    pool = view(references, chosen)
+    chance = rng(evidence).random(pool.out.shape) * pool.out
+    model = torch.from_numpy(chance.argmax(0))
+    at, logits = after.positions(chosen), after.logits.clone()
+    picked = torch.from_numpy(pool.margins).float()[model, torch.arange(len(chosen))]
+    logits[at] = from_margins(picked, after.labels[at], logits.shape[1])
+    left, columns = references.margins.clone(), torch.searchsorted(references.rows, chosen)
+    others = torch.from_numpy(pool.out)
+    others[model, torch.arange(len(chosen))] = False
+    left[:, columns] = left[:, columns].where(others | references.trained[:, columns], torch.nan)
+    return [
+        replace(
+            evidence,
+            after=replace(after, logits=logits),
+            references=replace(references, margins=left),
+        )
+    ]
+
+
+def from_margins(margins: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """(n,) margins -> (n, K) logits that have them: the other classes share the rest evenly."""
+    even = torch.full((len(margins), classes), 0.0) - torch.tensor(float(classes - 1)).log()
+    return even.scatter(1, labels[:, None], margins[:, None])
