@@ -78,9 +78,9 @@ def present(db: Session, settings: Settings) -> int:
 
 
 def idle(db: Session, settings: Settings) -> list[Worker]:
-    """Those of them who are at no job."""
-    at_work = busy(db)
-    return [worker for worker in alive(db, settings) if worker.name not in at_work]
+    """Those of them who are ready and at no job."""
+    ready, at_work = [worker for worker in alive(db, settings) if worker.rates], busy(db)
+    return [worker for worker in ready if worker.name not in at_work]
 
 
 def alive(db: Session, settings: Settings) -> list[Worker]:

@@ -84,9 +84,14 @@ def test_a_ring_that_was_lost_is_repeated_as_long_as_a_worker_of_the_queue_is_id
     with world.store.begin() as db:
         crew.sign_in(db, idle)
     relay.round()
+    while_it_warms_up = list(bell.rung)
+    with world.store.begin() as db:
+        crew.tell(db, idle.name, {"nets": {}})
+    relay.round()
     world.begin(fast.job_id)
     relay.round()
 
+    assert while_it_warms_up == nobody_there
     assert sorted(nobody_there) == sorted([fast.job_id, quality.job_id])
     assert bell.rung == [*nobody_there, fast.job_id]
 
