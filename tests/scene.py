@@ -107,6 +107,11 @@ class Scene:
         self.wait(lambda: self.job(request_id).status in ended, within)
         return self.request(request_id)
 
+    def met(self, request_id: UUID) -> bool:
+        """Has its job published, once it has ended? What the audit of so small a net says is chance."""
+        self.ended(request_id)
+        return self.job(request_id).status is JobStatus.SUCCEEDED
+
     def arm(self, **failpoints: str) -> None:
         """The first process that comes by acts; `worker_step="kill#2"` arms `worker.step`."""
         armed = [

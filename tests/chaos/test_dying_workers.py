@@ -7,7 +7,6 @@ from house import PATIENCE
 from scene import Scene
 from stage import Stage
 
-from models_store.life import RequestStatus
 from workers import tasks
 from workers.bench import Bench, pick_device
 
@@ -34,7 +33,7 @@ def test_fm01_a_killed_child_is_followed_by_an_attempt_that_resumes_to_the_same_
 
     request = scene.submit(BLOCK, SEED)
 
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.went_off
     assert scene.outcomes(request) == ["failed", "succeeded"]
     assert scene.job(request).failures == 1
@@ -50,7 +49,7 @@ def test_fm02_a_killed_worker_is_followed_by_another(scene: Scene) -> None:
 
     holder.kill()
 
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.outcomes(request) == ["failed", "succeeded"]
 
 
@@ -68,7 +67,7 @@ def test_fm03_a_worker_that_must_stop_hands_its_job_to_another(scene: Scene) -> 
     code = holder.process.wait(PATIENCE)
 
     assert code == 0, holder.said
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.outcomes(request) == ["gave_way", "succeeded"]
     assert scene.job(request).failures == 0
 
@@ -98,5 +97,5 @@ def test_fm17_a_job_that_is_rung_for_fifty_times_runs_once(scene: Scene) -> None
         scene.store.bell.ring(job.id, job.attempt, job.queue)
     scene.release()
 
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.job(request).attempt == 1

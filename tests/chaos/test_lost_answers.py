@@ -14,7 +14,6 @@ from scene import Scene
 from services import free_port
 from sqlalchemy import func, select
 
-from models_store.life import RequestStatus
 from models_store.tables import ForgetRequest, Lock, Version
 
 
@@ -36,7 +35,7 @@ def test_fm13_a_database_lost_before_the_commit_costs_an_attempt_and_no_version(
     scene.arm(publish_before__commit="away")
     request = scene.ask()
 
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.went_off
     assert scene.outcomes(request) == ["failed", "succeeded"]
 
@@ -48,7 +47,7 @@ def test_fm14_a_commit_whose_answer_is_lost_is_not_made_twice(scene: Scene) -> N
 
     done = scene.ended(request)
 
-    assert done.status is RequestStatus.SUCCEEDED
+    assert scene.met(request)
     assert scene.outcomes(request) == ["succeeded"]
     with scene.store.read() as db:
         made = select(func.count()).where(
@@ -68,7 +67,7 @@ def test_fm14_a_submission_whose_answer_is_lost_is_found_under_its_key(scene: Sc
     assert (first.status_code, first.headers["Retry-After"]) == (503, "2")
     assert again.status_code == 202
     assert named(scene, "lost") == 1
-    assert scene.ended(UUID(again.json()["id"])).status is RequestStatus.SUCCEEDED
+    assert scene.met(UUID(again.json()["id"]))
 
 
 def test_fm15_an_api_that_dies_after_the_commit_has_accepted(scene: Scene) -> None:
@@ -82,7 +81,7 @@ def test_fm15_an_api_that_dies_after_the_commit_has_accepted(scene: Scene) -> No
 
     assert again.headers["Idempotency-Replayed"] == "true"
     assert named(scene, "after") == 1
-    assert scene.ended(UUID(again.json()["id"])).status is RequestStatus.SUCCEEDED
+    assert scene.met(UUID(again.json()["id"]))
 
 
 def test_fm16_an_api_that_dies_before_the_commit_has_accepted_nothing(scene: Scene) -> None:
@@ -96,7 +95,7 @@ def test_fm16_an_api_that_dies_before_the_commit_has_accepted_nothing(scene: Sce
     again = knock(scene, body, "before")
 
     assert again.status_code == 202
-    assert scene.ended(UUID(again.json()["id"])).status is RequestStatus.SUCCEEDED
+    assert scene.met(UUID(again.json()["id"]))
 
 
 def test_fm43_a_dead_leader_is_replaced_within_five_seconds(scene: Scene) -> None:
@@ -163,4 +162,4 @@ def test_fm42_an_api_that_must_stop_answers_what_it_has_begun(scene: Scene) -> N
     assert room.process.wait(PATIENCE) in {0, -signal.SIGTERM}
     scene.house.rooms.remove(room)
     scene.workers(1)
-    assert scene.ended(request).status is RequestStatus.SUCCEEDED
+    assert scene.met(request)

@@ -14,7 +14,7 @@ from scene import Scene
 from services import Redis, free_port
 from stage import Stage
 
-from models_store.life import JOB_ENDED, JobStatus, RequestStatus
+from models_store.life import JOB_ENDED, JobStatus
 
 QUICKLY = 1.5
 """Seconds within which a request is accepted, whatever the broker does."""
@@ -42,7 +42,7 @@ def scene(opened: Scene, redis: Redis) -> Iterator[Scene]:
 
 def succeeds(scene: Scene, *requests: UUID) -> None:
     for request in requests:
-        assert scene.ended(request).status is RequestStatus.SUCCEEDED
+        assert scene.met(request)
 
 
 def ask_quickly(scene: Scene) -> list[UUID]:

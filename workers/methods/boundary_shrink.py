@@ -38,6 +38,9 @@ class BoundaryShrink(Push):
 
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""
+    retain_share: Annotated[float, Ge(0)] = 2.0
+    """Retain images in a batch, as a share of `batch_size`; 0 uses the forget set only. Twice as
+    many hold the classes that the forgotten images are pushed into."""
     search: Literal["fgsm", "pgd", "second_logit"] = "fgsm"
     """How the neighbour is found: one signed step up the loss, several small ones, or none at all:
     the largest other logit of the image itself."""

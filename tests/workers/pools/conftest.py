@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from furniture import furnish
 from pooled import GONE, HALVES, order
-from scene import Scene, furnish, staged
+from scene import Scene, staged
 
 from models_store.pools import Retrains
 from models_store.settings import Settings
