@@ -46,7 +46,7 @@ def set_policy(scene: Scene, **policy: Any) -> None:
 
 
 def forget(scene: Scene, bench: Bench) -> UUID:
-    """Retrain one model without nine samples; the request, whose tier-1 audit waits."""
+    """Retrain one model without three samples; the request, whose tier-1 audit waits."""
     request: UUID = scene.submit(0, seed=3)
     assert tasks.carry_out(bench, scene.job(request).id)
     return request

@@ -11,7 +11,7 @@ from models_store import doctor, events, jobs, pools, registry, reviews, rungs, 
 from models_store.life import JobKind, MemberKind, MemberState, RequestStatus, VersionState
 from models_store.registry import NewModel
 from models_store.tables import Audit, PoolMember
-from workers import gathering, scoring, tasks
+from workers import gathering, gauge, scoring, tasks
 from workers.bench import Bench
 
 
@@ -42,8 +42,13 @@ def test_the_models_of_one_kind_share_what_references_say(scene: Scene, bench: B
 
 
 @pytest.fixture
-def forwards(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[int]]]:
+def forwards(
+    scene: Scene, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[int, list[int]]]:
     """Which model was asked about which rows, each time that scores are computed."""
+    with scene.store.read() as db:
+        subject = rungs.subject(db, registry.get(db, MODEL))
+    gauge.measure(bench, subject)  # its black images are no rows
     found: list[tuple[int, list[int]]] = []
     plain = scoring._forward
 
