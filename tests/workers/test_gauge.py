@@ -80,7 +80,7 @@ def test_a_method_costs_about_what_it_says(name: str, size: dict[str, Any]) -> N
     kind, given, model = SHELF[name], again(world(**size)), net()
     known = {each.name for each in fields(kind)}
     params: dict[str, float] = dict.fromkeys({"epochs", "steps"} & known, 3)
-    params |= dict.fromkeys({"stop_loss"} & known, 1e9)  # a cost is the most that a run may take
+    params |= dict.fromkeys({"stop_loss"} & known, 1e9)  # a cost counts on a run to its end
 
     with Counted() as counted:
         for _ in shelf.make(kind, params).unlearn(model, given):

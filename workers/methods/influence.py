@@ -46,8 +46,8 @@ class Influence(Method):
     def cost(cls) -> Cost:
         """Both gradients once; then in each step a product with the curvature.
 
-        That is a forward pass and three backward ones, of which the middle one, by `push`, counts
-        as two by its products: what two passes forward and backward cost, and a forward one.
+        That is a forward pass and three backward ones, each of which counts as two forward: as much
+        as two passes forward and backward, and one forward.
         """
         bent = "steps * min(images, retain)"
         return Cost(trained=f"forget + retain + 2 * {bent}", forwards=bent, batch=f"{AT_ONCE}")
