@@ -28,7 +28,7 @@ def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
 
 
 def test_a_fast_request_does_not_wait_for_a_build(house: House) -> None:
-    job = order(house, size=HALVES + 4)
+    job = order(house, size=HALVES + 16)  # long enough for a request to come between
     wait(lambda: house.get(f"/jobs/{job}")["progress"]["done"] > 0, 60, lambda: "no step was seen")
 
     asked = house.ask({"kind": "samples", "sample_ids": ["digit-0001"]}, lane="fast")
