@@ -62,8 +62,3 @@ def latest(db: Session, model_id: UUID, number: int) -> Audit:
     if audit is None:
         raise NotFound(f"There is no audit of version {number} yet.")
     return audit
-
-
-def of_job(db: Session, job_id: UUID) -> Audit | None:
-    """The report that a job made."""
-    return db.scalar(select(Audit).where(Audit.job_id == job_id).order_by(Audit.id.desc()).limit(1))

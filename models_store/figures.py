@@ -10,11 +10,9 @@ from sqlalchemy.orm import Session
 
 from models_store import crew, events, forecast
 from models_store.columns import now
-from models_store.life import JOB_ENDED, REQUEST_ENDED, JobStatus, Queue, RequestStatus
+from models_store.life import JOB_ENDED, REQUEST_OPEN, JobStatus, Queue, RequestStatus
 from models_store.settings import Settings
 from models_store.tables import ForgetRequest, Job
-
-OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,7 @@ def take(db: Session, settings: Settings) -> Figures:
         func.min(ForgetRequest.received_at),
         func.min(ForgetRequest.due_at),
         func.count().filter(ForgetRequest.due_at < now()),
-    ).where(ForgetRequest.status.in_(OPEN))
+    ).where(ForgetRequest.status.in_(REQUEST_OPEN))
     received, due, overdue = db.execute(oldest).one()
     unrung = func.count().filter(Job.rung_at.is_(None))
     waits = select(func.min(Job.created_at), unrung).where(Job.status == JobStatus.QUEUED)

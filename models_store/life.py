@@ -164,6 +164,7 @@ served version is `quarantined` because its bytes are damaged."""
 
 SERVED = (V.PROVISIONAL, V.ACTIVE)
 REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)
+REQUEST_OPEN = tuple(status for status in R if status not in REQUEST_ENDED)
 JOB_ENDED = (J.SUCCEEDED, J.FAILED, J.CANCELLED)
 
 

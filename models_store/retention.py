@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session, aliased
 from models_store import jobs, lineage, registry, retiring, rungs, versions
 from models_store.columns import now
 from models_store.life import (
-    REQUEST_ENDED,
     JobKind,
     JobStatus,
     MemberState,
@@ -31,7 +30,6 @@ from models_store.tables import (
 
 OLD = (VersionState.SUPERSEDED, VersionState.REVOKED, VersionState.QUARANTINED)
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
-OPEN = [status for status in RequestStatus if status not in REQUEST_ENDED]
 
 
 def tend(db: Session, model_id: UUID) -> Job | None:
@@ -171,23 +169,9 @@ def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:
 
 def _met(dataset_id: UUID) -> Select[int]:
     """Positions of samples that somebody was asked to forget, and everybody who was asked has."""
-    named = (
-        select(RequestSample.request_id)
-        .join(ForgetRequest, ForgetRequest.id == RequestSample.request_id)
-        .where(
-            RequestSample.dataset_id == Sample.dataset_id,
-            RequestSample.position == Sample.position,
-        )
-        .correlate(Sample)
-    )
-    return select(Sample.position).where(
-        Sample.dataset_id == dataset_id,
-        Sample.forgotten_by.is_not(None),
-        Sample.erased_at.is_(None),
-        named.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
-        ~named.where(ForgetRequest.status.in_(OPEN)).exists(),
-        ~named.where(ForgetRequest.status == RequestStatus.FAILED, ~_made_good()).exists(),
-        ~_looking(dataset_id),
+    failed = retiring.naming().where(ForgetRequest.status == RequestStatus.FAILED, ~_made_good())
+    return retiring.settled(dataset_id).where(
+        Sample.erased_at.is_(None), ~failed.exists(), ~_looking(dataset_id)
     )
 
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from models_store import erasure, events
 from models_store.columns import now
-from models_store.life import MemberState, RequestStatus
+from models_store.life import REQUEST_OPEN, MemberState, RequestStatus
 from models_store.tables import (
     Blob,
     ForgetRequest,
@@ -19,9 +19,6 @@ from models_store.tables import (
     RequestSample,
     Sample,
 )
-
-OPEN = (RequestStatus.ACCEPTED, RequestStatus.AWAITING_APPROVAL, RequestStatus.QUEUED,
-        RequestStatus.RUNNING)  # fmt: skip
 
 
 def saw(member: PoolMember, positions: Sequence[int]) -> bool:
@@ -41,9 +38,9 @@ def of_dataset(db: Session, dataset_id: UUID, *states: MemberState) -> list[Pool
     )
 
 
-def settled(db: Session, dataset_id: UUID) -> list[int]:
-    """Rows that a request has succeeded in having forgotten and that no open request names."""
-    naming = (
+def naming() -> Select[UUID]:
+    """The requests that name the sample of the query around."""
+    return (
         select(RequestSample.request_id)
         .join(ForgetRequest, ForgetRequest.id == RequestSample.request_id)
         .where(
@@ -52,19 +49,22 @@ def settled(db: Session, dataset_id: UUID) -> list[int]:
         )
         .correlate(Sample)
     )
-    rows = select(Sample.position).where(
+
+
+def settled(dataset_id: UUID) -> Select[int]:
+    """Rows that a request has succeeded in having forgotten and that no open request names."""
+    return select(Sample.position).where(
         Sample.dataset_id == dataset_id,
         Sample.forgotten_by.is_not(None),
-        naming.where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
-        ~naming.where(ForgetRequest.status.in_(OPEN)).exists(),
+        naming().where(ForgetRequest.status == RequestStatus.SUCCEEDED).exists(),
+        ~naming().where(ForgetRequest.status.in_(REQUEST_OPEN)).exists(),
     )
-    return list(db.scalars(rows))
 
 
 def to_retire(db: Session, dataset_id: UUID) -> list[PoolMember]:
     """Members that audits still use though they saw settled rows."""
     ready = of_dataset(db, dataset_id, MemberState.READY)
-    rows = settled(db, dataset_id) if ready else []
+    rows = db.scalars(settled(dataset_id)).all() if ready else []
     return [member for member in ready if saw(member, rows)]
 
 
@@ -81,7 +81,7 @@ def remembering(db: Session) -> list[dict[str, Any]]:
     """Members whose bytes are there and that saw settled rows: what `doctor` has to tell."""
     found = []
     for dataset_id in db.scalars(select(Pool.dataset_id).distinct()):
-        rows = settled(db, dataset_id)
+        rows = db.scalars(settled(dataset_id)).all()
         alive = of_dataset(db, dataset_id, MemberState.READY, MemberState.RETIRED)
         found += [
             {"pool": str(each.pool_id), "member": str(each.id), "state": each.state}

@@ -19,7 +19,7 @@ def forgotten(scene: Scene, bench: Bench) -> list[int]:
     set_policy(scene, assurance="tier0", grace_seconds=0)
     forget(scene, bench)
     with scene.store.begin() as db:
-        rows = retiring.settled(db, scene.dataset_id)
+        rows = db.scalars(retiring.settled(scene.dataset_id)).all()
         job = retention.tend(db, registry.get(db, MODEL).id)
         told = retiring.remembering(db)
     assert job is not None
