@@ -89,13 +89,15 @@ class Bell:
         return cls(app)
 
     def ring(self, job_id: UUID, attempt: int, queue: Queue) -> bool:
-        """Wake a worker for this job; False if the broker did not take it."""
+        """Wake a worker of this queue; False if the broker did not take it.
+
+        The job is named for the logs: a worker takes what is most urgent by then.
+        """
         if self.celery is None:
             return True
         try:
             self.celery.send_task(
                 CARRY_OUT,
-                args=[str(job_id)],
                 task_id=f"{job_id}:{attempt}",
                 queue=queue.value,
                 retry=False,

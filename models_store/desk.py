@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from models_store import crew, jobs, outcomes
@@ -45,15 +45,20 @@ def attempts(db: Session, job_id: UUID) -> list[Attempt]:
 
 
 def waiting(db: Session, queues: Sequence[Queue], limit: int = 10) -> list[UUID]:
-    """Jobs that could be claimed now: in the order of the queues, then overdue and oldest first."""
-    rows = db.execute(
-        select(Job.id, Job.queue)
-        .where(claimable(), Job.queue.in_(queues))
-        .order_by(Job.due_at.asc().nulls_last(), Job.id)
-        .limit(200)
-    ).all()
-    order = list(Queue)
-    return [row.id for row in sorted(rows, key=lambda row: order.index(row.queue))[:limit]]
+    """Jobs that could be claimed now, the most urgent first.
+
+    First those whose attempt was lost or failed: they had their turn, and somebody has waited for
+    them all along. Then in the order of the queues; in each what is due first, then the oldest.
+    """
+    place = case({queue: number for number, queue in enumerate(Queue)}, value=Job.queue)
+    return list(
+        db.scalars(
+            select(Job.id)
+            .where(claimable(), Job.queue.in_(queues))
+            .order_by(Job.failures == 0, place, Job.due_at.asc().nulls_last(), Job.id)
+            .limit(limit)
+        )
+    )
 
 
 def passed_over(db: Session, worker: str, queues: Sequence[Queue]) -> bool:

@@ -17,7 +17,6 @@ from threading import Thread
 from time import monotonic, sleep
 from types import ModuleType
 from typing import Any
-from uuid import UUID
 
 from billiard import active_children
 from celery import bootsteps, shared_task, signals
@@ -37,7 +36,7 @@ WARM_UP_LIMIT = 300.0
 """Seconds."""
 
 _child: dict[str, Any] = {}
-"""Of the child: its bench, and the modules that it imported at its start."""
+"""Of the child: its bench, its queues, and the modules that it imported at its start."""
 
 
 def serve(settings: Settings, name: str, queues: Sequence[Queue]) -> None:
@@ -95,15 +94,19 @@ def warm_up(**_: object) -> None:
     queues = [Queue(queue) for queue in os.environ[QUEUES].split(",")]
     warmup = importlib.import_module("workers.warmup")
     _child["bench"] = warmup.ready(Store.open(settings), os.environ[NAME], queues)
-    _child["tasks"] = workshop
+    _child["tasks"], _child["queues"] = workshop, queues
     Path(os.environ[READY]).touch()
 
 
 @shared_task(name=CARRY_OUT)
-def carry_out(job_id: str) -> None:
-    """One ring: claim this job and carry it out, unless somebody else has."""
+def carry_out() -> None:
+    """One ring: a job waits, and the most urgent one is carried out, whichever was rung for.
+
+    Each waiting job has a ring, so none is left; but one that was lost and is rung for again does
+    not stand behind all rings that are older.
+    """
     tasks: ModuleType = _child["tasks"]
-    tasks.carry_out(_child["bench"], UUID(job_id))
+    tasks.take(_child["bench"], _child["queues"])
 
 
 def _give_back(number: int, frame: object) -> None:

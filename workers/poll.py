@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from time import sleep
 from types import FrameType
-from uuid import UUID
 
-from models_store import crew, desk
+from models_store import crew
 from models_store.errors import Unavailable
 from models_store.life import Queue
 from models_store.store import Store
 from workers import warmup
 from workers.bench import Bench
 from workers.pulse import STOPPING
-from workers.tasks import carry_out
+from workers.tasks import take
 
 log = logging.getLogger("lethe.worker")
 
@@ -28,14 +27,11 @@ def work(store: Store, name: str, queues: Sequence[Queue]) -> None:
     bench = warmup.ready(store, name, queues)
     limit = store.settings.job_time_limit.total_seconds()
     while not STOPPING.is_set():
-        for job_id in _waiting(store, queues):
-            # Kills this process even when it hangs in native code; the supervisor starts another.
-            faulthandler.dump_traceback_later(limit, exit=True)
-            took = _carry_out(bench, job_id)
-            faulthandler.cancel_dump_traceback_later()
-            if took or STOPPING.is_set():
-                break
-        else:
+        # Kills this process even when it hangs in native code; the supervisor starts another.
+        faulthandler.dump_traceback_later(limit, exit=True)
+        took = _take(bench, queues)
+        faulthandler.cancel_dump_traceback_later()
+        if not took:
             sleep(min(0.2, store.settings.relay_every.total_seconds()))
     with suppress(Unavailable), store.begin() as db:
         crew.sign_out(db, name)
@@ -46,18 +42,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
     STOPPING.set()
 
 
-def _waiting(store: Store, queues: Sequence[Queue]) -> list[UUID]:
+def _take(bench: Bench, queues: Sequence[Queue]) -> bool:
     try:
-        with store.read() as db:
-            return desk.waiting(db, queues)
-    except Unavailable as away:
-        log.warning("%s", away)
-        return []
-
-
-def _carry_out(bench: Bench, job_id: UUID) -> bool:
-    try:
-        return carry_out(bench, job_id)
+        return take(bench, queues)
     except Unavailable as away:
         log.warning("%s", away)
         return False

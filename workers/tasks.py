@@ -1,8 +1,8 @@
-"""What a worker does with a ring: claim the job, carry it out, say how it ended."""
+"""What a worker does with a ring: claim a job, carry it out, say how it ended."""
 
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import sleep
 from uuid import UUID
@@ -13,7 +13,7 @@ from models_store import desk, jobs, outcomes, versions
 from models_store.claims import Claim
 from models_store.errors import DigestMismatch, LostClaim, NameTaken, StorageFull, Unavailable
 from models_store.failpoints import failpoint
-from models_store.life import JobKind
+from models_store.life import JobKind, Queue
 from workers import baseline, erasing, forgetting, importing, pooling
 from workers.bench import Bench, describe
 from workers.data.records import BadRow
@@ -49,17 +49,29 @@ KINDS: tuple[tuple[tuple[type[Exception], ...], tuple[str, bool]], ...] = (
 """The failures that have a name, and whether trying again may help; anything else is `internal`."""
 
 
-def carry_out(bench: Bench, job_id: UUID) -> bool:
-    """Claim a job and carry it out; False if it was not there to take.
+def take(bench: Bench, queues: Sequence[Queue]) -> bool:
+    """Carry out the most urgent job of these queues; False if there was none to take.
 
-    A second ring for the same job finds nothing to claim. Whatever goes wrong is written down
-    with the job; only a database that is away is not, and then the lease runs out.
+    Raises:
+        Unavailable: the database is away.
     """
     store = bench.store
     if not store.blobs.usable():
         log.error("%s cannot be written to: jobs stay queued until it can", store.blobs.folder)
         sleep(1.0)  # it may be back soon, and need not be said more often
         return False
+    with store.read() as db:
+        waiting = desk.waiting(db, queues)
+    return any(carry_out(bench, job_id) for job_id in waiting)  # another may be quicker
+
+
+def carry_out(bench: Bench, job_id: UUID) -> bool:
+    """Claim a job and carry it out; False if it was not there to take.
+
+    Whatever goes wrong is written down with the job; only a database that is away is not, and then
+    the lease runs out.
+    """
+    store = bench.store
     with store.begin() as db:
         claim = jobs.claim(db, job_id, bench.name, describe(bench.device), store.settings)
     if claim is None:
