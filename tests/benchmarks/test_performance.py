@@ -1,0 +1,81 @@
+"""Ratios: what is counted, what holds, and what is on the page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import pace, performance, record
+from benchmarks.bed import FULL, HALF, RESNET, flops
+from workers.kinds import Step, Steps
+
+README = record.ROOT / "benchmarks" / "README.md"
+
+
+def steps(total: int) -> Steps:
+    return (Step(done=done, total=total) for done in range(1, total + 1))
+
+
+def test_runs_take_turns_and_a_run_that_ends_early_keeps_its_pace() -> None:
+    seen: list[str] = []
+
+    def told(name: str, total: int) -> Steps:
+        for step in steps(total):
+            seen.append(name)
+            yield step
+
+    paces = pace.side_by_side({"a": told("a", 500), "b": told("b", 8)}, block=4)
+
+    assert seen == [*"aaabbb", *"aaaabbbb", *"aaaab", *"aaaa"]
+    assert (paces["a"].steps, paces["b"].steps) == (500, 8)
+    assert paces["a"].whole == pytest.approx(500 * paces["a"].step)
+
+
+def test_flop_are_those_of_the_multiplications_counted_by_hand() -> None:
+    # Chen et al. (CVPR 2023) use the half width; two FLOP to a multiply-add.
+    assert flops(HALF)[0] == 2 * 86_852_544
+    assert flops(FULL)[0] == 2 * 344_754_048
+    assert flops(RESNET)[0] == 2 * 555_422_720
+
+
+@pytest.mark.parametrize(
+    ("bar", "value", "holds"),
+    [
+        (performance.Bar("higher", 2.0, 3.0), 2.0, True),
+        (performance.Bar("higher", 2.0, 3.0), 1.9, False),
+        (performance.Bar("lower", 2.0, 1.0), 2.1, False),
+        (performance.Bar("lower", None, None), 2.1, None),
+    ],
+)
+def test_a_bar_holds_from_its_own_side(
+    bar: performance.Bar, value: float, holds: bool | None
+) -> None:
+    assert bar.holds(value) is holds
+
+
+def test_ratios_of_another_machine_are_not_mixed_with_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, name = tmp_path / "performance.json", "G0_same_predictions"
+    performance.keep(path, {name: performance.entry(name, 0.999, 1.0) | {"group": "precision"}})
+    ours = performance.kept(path)
+
+    monkeypatch.setattr(record, "machine", lambda: {"cores": 64})
+
+    assert ours[name]["value"] == 0.999
+    assert performance.kept(path) == {}
+
+
+def test_the_page_says_what_misses_and_what_was_not_measured() -> None:
+    one = performance.entry("G7_shrink_over_expanding", 1.5, 1.0)
+
+    page = performance.page({"G7_shrink_over_expanding": one})
+
+    assert "| `G7_shrink_over_expanding` | 1.5 | ≤ 1.25 | ≤ 1.15 | **no** |" in page
+    assert "Not measured here: `G0_same_predictions`" in page
+
+
+def test_every_goal_is_explained() -> None:
+    told = set(re.findall(r"`(G\d+)`", README.read_text()))
+
+    assert {name.partition("_")[0] for name in performance.BARS} == told
