@@ -185,7 +185,7 @@ def run(
     """Measure row after row; how many are left when none may begin any more.
 
     Args:
-        named: models, targets or tables; all if there are none.
+        named: tables, or what stands in keys of rows; all if there are none.
         until: no row is begun later, on the monotonic clock.
         again: also those that are in the file already.
     """
@@ -193,7 +193,7 @@ def run(
     for table in tables:
         kept = record.Record(file, SETTINGS, table.known_by, table.name)
         for key, measured in table.jobs:
-            asked = not named or {table.name, key.get("model"), key.get("target")} & set(named)
+            asked = not named or {table.name, *map(str, key.values())} & set(named)
             if not asked or (kept.has(key) and not again):
                 continue
             if time.monotonic() > until:
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="has all_cnn_slice/ and all_cnn_cifar10/")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where built models are kept")
     parser.add_argument("--again", action="store_true", help="also rows that are there already")
-    parser.add_argument("--only", help="models, targets or tables, comma-separated")
+    parser.add_argument("--only", help="models, targets, data or tables, comma-separated")
     parser.add_argument("--step-seconds", type=float, default=inf, help="begin no row later")
     asked = parser.parse_args()
     bed = Bed(asked.data, asked.models, asked.cache)
