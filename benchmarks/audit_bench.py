@@ -133,32 +133,37 @@ def row(bed: Bed, case: Case) -> Row:
     return case.key | told(judgement) | {name: rounded(fact) for name, fact in facts.items()}
 
 
-def told(judgement: Judgement) -> dict[str, Any]:
-    """A judgement in JSON, without the details of its findings."""
+def told(judgement: Judgement) -> Row:
+    """A judgement in JSON: gates and figures, without the details of its findings."""
+    findings = [
+        found
+        for found in judgement.findings
+        if found.verdict is not None or found.estimate is not None
+    ]
     return {
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
         "tiers": {str(tier): verdict.value for tier, verdict in judgement.tiers.items()},
-        "tests": {found.test: _found(found) for found in judgement.findings},
+        "tests": {found.test: _found(found) for found in findings},
         "controls": {
-            control.name: _found(control) | {"as_expected": control.as_expected}
+            control.name: {"test": control.test, "as_expected": control.as_expected}
+            | _found(control)
             for control in judgement.controls
         },
     }
 
 
-def _found(found: Finding | Control) -> dict[str, Any]:
+def _found(found: Finding | Control) -> Row:
+    """What is known of it; a test without a verdict only reports."""
     interval = None if found.low is None else [rounded(found.low), rounded(found.high)]
-    more = {"test": found.test} if isinstance(found, Control) else {}
+    more = {}
     if isinstance(found, Finding):
         more = {name: rounded(getattr(found, name)) for name in ("before", "p_value", "power")}
+    known = {"reason": found.reason or None, "interval": interval, "n": found.n, **more}
     return {
         "verdict": found.verdict.value if found.verdict else None,
         "value": rounded(found.estimate),
-        "interval": interval,
-        "n": found.n,
-        "reason": found.reason,
-        **more,
+        **{name: fact for name, fact in known.items() if fact is not None},
     }
 
 

@@ -103,7 +103,7 @@ def _table(rows: list[Row]) -> str:
 def _area(found: Row | None) -> str:
     if found is None or found["value"] is None:
         return "–"
-    interval = found["interval"]
+    interval = found.get("interval")
     return f"{found['value']:.3f}" + (f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else "")
 
 
