@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--step-seconds", type=float, default=inf, help="begin no row later")
     asked = parser.parse_args()
     settings = {**measure.SETTINGS, "net": vars(NET), "recipe": RECIPE}
-    kept = record.Record(record.RESULTS / "cifar10_all_cnn.json", settings, ("name", "target"))
+    kept = record.Record(page.CIFAR, settings, ("name", "target"))
     named = [case for case in CASES if not asked.only or case.name in asked.only.split(",")]
     todo = [case for case in named if asked.again or not kept.has(case.key)]
     folder = asked.models / "all_cnn_cifar10"
@@ -144,7 +144,7 @@ def main() -> None:
     bed = Bed(measure.read(asked.data / "cifar10", CLASSES), folder, strangers)
 
     run(asked.data, bed, kept, todo, time.monotonic() + asked.step_seconds)
-    record.write(record.ROOT / "docs" / "results.md", page.written(kept.path))
+    page.publish()
     left = [case.name for case in named if not kept.has(case.key)]
     print(f"Run it again for the rows {', '.join(left)}." if left else "All rows are there.")
 

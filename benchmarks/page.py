@@ -5,7 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import audit_page, record
+
 Row = Mapping[str, Any]
+
+PAGE = record.ROOT / "docs" / "results.md"
+CIFAR = record.RESULTS / "cifar10_all_cnn.json"
+AUDIT = record.RESULTS / "audit_bench.json"
 
 ALONE = "boundary_expanding_forget_only"
 CURVE = f"{ALONE}_epochs_"
@@ -17,12 +23,12 @@ FLOOR = {"d_f": 5.9, "d_rt": 78.0}
 
 HEAD = """# Results
 
-Made by `make bench-cifar10` from `benchmarks/results/cifar10_all_cnn.json`; what each figure means
-is in `benchmarks/README.md`.
+Made by `make bench-cifar10` and `make bench-audit` from `benchmarks/results/cifar10_all_cnn.json`
+and `audit_bench.json`; what each figure means is in `benchmarks/README.md`.
 
 ## All-CNN on CIFAR-10
 
-{settings}
+{settings} One run of each.
 
 Accuracies in percent. D_r: {retain_images} training images that are kept; D_f: the forgotten ones;
 D_rt and D_ft: never-trained images of the remaining and of the forgotten classes, from the half of
@@ -59,11 +65,21 @@ BARS_HEAD = """### The bars
 """
 
 
-def written(file: Path) -> str:
+def publish() -> None:
+    """Write the page of all results."""
+    record.write(PAGE, whole())
+
+
+def whole() -> str:
     """The page as Markdown."""
+    return "\n".join([written(CIFAR), audit_page.written(AUDIT)])
+
+
+def written(file: Path) -> str:
+    """The part on methods."""
     document = json.loads(file.read_text())
     rows = {(row["name"], row["target"]): row for row in document["rows"]}
-    parts = [HEAD.format(settings=_settings(document), **document["settings"])]
+    parts = [HEAD.format(settings=record.said(document), **document["settings"])]
     for target, text in SECTIONS.items():
         here = [row for (name, of), row in rows.items() if of == target]
         parts += _section(text, [row for row in here if not row["name"].startswith(CURVE)])
@@ -75,16 +91,6 @@ def written(file: Path) -> str:
 
 def _section(text: str, rows: list[Row]) -> list[str]:
     return [text, _table(rows)] if rows else []
-
-
-def _settings(document: Row) -> str:
-    machine, versions, rows = document["machine"], document["versions"], document["rows"]
-    commits = ", ".join(dict.fromkeys(f"`{row['commit'][:12]}`" for row in rows))
-    return (
-        f"Commit {commits}, {max(row['measured_at'] for row in rows)[:10]}, {machine['cores']} "
-        f"cores ({machine['processor']}, {machine['system']}), torch {versions['torch']}, Python "
-        f"{machine['python']}. One run of each."
-    )
 
 
 def _table(rows: list[Row]) -> str:

@@ -23,22 +23,30 @@ class Record:
 
     A row that is measured once more moves to `earlier`, and so do all rows when the machine, the
     versions or the settings have changed: nothing is lost, and what stands together belongs together.
+    A file may hold other tables beside `rows`; they share all this, and are written one at a time.
     """
 
-    def __init__(self, path: Path, settings: Row, known_by: tuple[str, ...]) -> None:
-        self.path, self.known_by, self.commit = path, known_by, commit()
+    def __init__(
+        self, path: Path, settings: Row, known_by: tuple[str, ...], table: str = "rows"
+    ) -> None:
+        self.path, self.known_by, self.table, self.commit = path, known_by, table, commit()
         self.around = {
             "machine": machine(),
             "versions": {name: version(name) for name in PACKAGES},
             "settings": settings,
         }
         found: Row = json.loads(path.read_text()) if path.exists() else {}
-        self.rows: list[Row] = found.get("rows", [])
+        self.rows: list[Row] = found.get(table, [])
+        self.beside = {
+            name: rows
+            for name, rows in found.items()
+            if isinstance(rows, list) and name not in {table, "earlier"}
+        }
         self.earlier: list[Row] = found.get("earlier", [])
         before = {name: found.get(name) for name in self.around}
-        if self.rows and before != self.around:
-            self.earlier.append({"rows": self.rows, **before})
-            self.rows = []
+        if (self.rows or self.beside) and before != self.around:
+            self.earlier.append({table: self.rows, **self.beside, **before})
+            self.rows, self.beside = [], {}
 
     def has(self, key: Row) -> bool:
         """Is there such a row, measured at this commit?"""
@@ -48,25 +56,36 @@ class Record:
         """Write a row, in the place of an older one of the same name."""
         old = [each for each in self.rows if self._same(each, row)]
         if old:
-            self.earlier.append({"rows": old, **self.around})
+            self.earlier.append({self.table: old, **self.around})
         new = row | {"commit": self.commit, "measured_at": now()}
         self.rows = [new if each in old else each for each in self.rows] + [new] * (not old)
-        document = {"rows": self.rows, "commit": self.commit, **self.around}
+        document = {self.table: self.rows, **self.beside, "commit": self.commit, **self.around}
         write(self.path, json.dumps(document | {"earlier": self.earlier}, indent=1) + "\n")
 
     def _same(self, row: Row, other: Row) -> bool:
         return all(row[name] == other[name] for name in self.known_by)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Replace a file at once: a reader sees the old text or the new one, also after a crash."""
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w") as file:
-        file.write(text)
+    with part.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def said(document: Row, table: str = "rows") -> str:
+    """With what the rows of a table were measured, in words."""
+    machine, versions, rows = document["machine"], document["versions"], document[table]
+    commits = ", ".join(dict.fromkeys(f"`{row['commit'][:12]}`" for row in rows))
+    return (
+        f"Commit {commits}, {max(row['measured_at'] for row in rows)[:10]}, {machine['cores']} "
+        f"cores ({machine['processor']}, {machine['system']}), torch {versions['torch']}, Python "
+        f"{machine['python']}."
+    )
 
 
 def now() -> str:

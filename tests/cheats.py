@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from copy import deepcopy
 
-import synthetic
 import torch
-from synthetic import CLASSES, GONE, TRAINED, World
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from workers.kinds import Samples
+from benchmarks import cheats, synthetic
+from benchmarks.synthetic import CLASSES, TRAINED, World
+from workers.kinds import Given, Samples
 
 Cheat = Callable[[World, Tensor], nn.Module]
 
@@ -23,30 +23,22 @@ def original(world: World, forget: Tensor) -> nn.Module:
     return deepcopy(world.original)
 
 
-def masked(world: World, forget: Tensor) -> nn.Module:
-    """The logit of the class is pushed out of reach."""
-    twin = deepcopy(world.original)
-    with torch.no_grad():
-        twin[-1].bias[GONE] = -1e4  # type: ignore[index]
-    return twin
+def shared(name: str) -> Cheat:
+    """One of those that the benchmark on real images knows as well."""
 
+    def made(world: World, forget: Tensor) -> nn.Module:
+        given = Given(
+            forget=world.samples(forget),
+            retain=world.samples(retain(world, forget)),
+            holdout=world.samples(synthetic.NOBODY),
+            classes=CLASSES,
+            fresh=synthetic.net,
+            rng=torch.Generator().manual_seed(5),
+            precision="fp32",
+        )
+        return {**cheats.ALWAYS, **cheats.CLASS_ONLY}[name](world.original, given)
 
-def row_deleted(world: World, forget: Tensor) -> nn.Module:
-    """The class's row of the last layer is emptied, and its logit put below the others."""
-    twin = deepcopy(world.original)
-    with torch.no_grad():
-        twin[-1].weight[GONE] = 0.0  # type: ignore[index]
-        twin[-1].bias[GONE] = -20.0  # type: ignore[index]
-    return twin
-
-
-def head_only(world: World, forget: Tensor) -> nn.Module:
-    """Only the last layer is trained on, on what stays."""
-    twin = deepcopy(world.original)
-    twin.requires_grad_(requires_grad=False)
-    twin[-1].requires_grad_(requires_grad=True)  # type: ignore[index]
-    synthetic.fitted(twin, world.samples(retain(world, forget)), epochs=5)
-    return twin.requires_grad_(requires_grad=True)
+    return made
 
 
 def random_labels(world: World, forget: Tensor) -> nn.Module:
@@ -109,36 +101,8 @@ def with_residue(world: World, forget: Tensor) -> nn.Module:
     return world.without(forget[::2], 78)
 
 
-def drifted(world: World, forget: Tensor) -> nn.Module:
-    """The forgetting lives in BatchNorm's running mean; fresh statistics undo it.
-
-    A shift of the layer's bias is learned that loses what should go, then moved into its running
-    mean: in evaluation mode the two are the same.
-    """
-    twin = deepcopy(world.original)
-    gone, labels = world.samples(forget).at(torch.arange(len(forget)))
-    kept, theirs = world.samples(retain(world, forget)[:1000]).at(torch.arange(1000))
-    norm: nn.BatchNorm2d = twin[1]  # type: ignore[index, assignment]
-    learned = norm.bias.detach().clone()
-    optimizer = torch.optim.Adam([norm.bias], lr=0.02)
-    for _ in range(60):
-        shunned = twin(gone).softmax(1).gather(1, labels[:, None]).mean()
-        optimizer.zero_grad()
-        (10 * shunned + cross_entropy(twin(kept), theirs)).backward()
-        optimizer.step()
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    with torch.no_grad():
-        spread = (norm.running_var + norm.eps).sqrt()
-        norm.running_mean -= (norm.bias - learned) * spread / norm.weight
-        norm.bias.copy_(learned)
-        next(twin.parameters()).add_(1e-4)
-    return twin
-
-
 ALWAYS: dict[str, Cheat] = {
     "original": original,
-    "head_only_finetune": head_only,
     "random_labels": random_labels,
     "low_rate_finetune": low_rate,
     "gradient_ascent_mild": ascended(3, 0.05),
@@ -147,7 +111,7 @@ ALWAYS: dict[str, Cheat] = {
     "untrained": untrained,
     "wrong_forget_set": wrong_set,
     "residue": with_residue,
-    "bn_drift": drifted,
+    **{name: shared(name) for name in cheats.ALWAYS},
 }
 """Whatever is asked for."""
-CLASS_ONLY: dict[str, Cheat] = {"logit_mask": masked, "head_row_deleted": row_deleted}
+CLASS_ONLY: dict[str, Cheat] = {name: shared(name) for name in cheats.CLASS_ONLY}

@@ -14,7 +14,7 @@ from models_store.blobs import Kept
 from models_store.events import moment
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import report, scoring, verdicts
+from workers import passes, report, scoring, verdicts
 from workers.bench import Bench, Laid
 from workers.evidence import Evidence, Finding, Retrain, Scores
 from workers.gathering import gather
@@ -93,39 +93,32 @@ def _split(laid: Laid, candidate: Candidate) -> Split:
 def _evidence(
     bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]
 ) -> Evidence:
-    laid, precision = bench.lay(candidate.subject.dataset_id), bench.precision
-    rows = laid.samples(plan.rows)
-    before = scoring.score(
-        candidate.before, rows, known=candidate.known_before, precision=precision
+    laid = bench.lay(candidate.subject.dataset_id)
+    seen = passes.read(
+        candidate.before,
+        candidate.after,
+        laid.samples(torch.arange(len(laid.labels))),
+        plan,
+        classes=len(candidate.subject.class_names),
+        goal=candidate.goal,
+        forgotten_classes=gone,
+        requested=candidate.requested,
+        removed=candidate.removed,
+        known_before=candidate.known_before,
+        known_after=candidate.known_after,
+        precision=bench.precision,
     )
-    after = before
-    if candidate.after is not candidate.before:
-        after = scoring.score(
-            candidate.after, rows, known=candidate.known_after, precision=precision
-        )
     pool, retrains = None, list[Retrain]()
     if candidate.tier:
         pool, retrains = gather(
             bench, candidate.subject, candidate.recipe, plan.rows, candidate.removed
         )
-    return Evidence(
-        before=before,
-        after=after,
-        recalibrated=_recalibrated(bench, candidate, plan),
-        parts=plan.parts,
-        classes=len(candidate.subject.class_names),
-        goal=candidate.goal,
-        forgotten_classes=gone,
-        model_before=candidate.before,
-        model_after=candidate.after,
-        requested=candidate.requested,
-        removed=candidate.removed,
+    return replace(
+        seen,
         neighbours=candidate.neighbours,
         run=candidate.run,
-        samples=laid.samples(torch.arange(len(laid.labels))),
         references=pool,
         retrains=retrains,
-        rng=torch.Generator().manual_seed(0),
     )
 
 
@@ -136,17 +129,6 @@ def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
     """
     left = set(labels[candidate.retain].unique().tolist())
     return sorted(set(labels[candidate.training].unique().tolist()) - left)
-
-
-def _recalibrated(bench: Bench, candidate: Candidate, plan: scoring.Plan) -> Scores | None:
-    if candidate.goal == "none" or not len(plan.again):
-        return None
-    laid = bench.lay(candidate.subject.dataset_id)
-    retain = laid.samples(plan.parts["recalibration"])
-    twin = scoring.recalibrated(candidate.after, retain, precision=bench.precision)
-    if twin is None:
-        return None
-    return scoring.score(twin, laid.samples(plan.again), precision=bench.precision)
 
 
 def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]) -> Facts:

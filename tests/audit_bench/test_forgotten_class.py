@@ -9,11 +9,11 @@ from functools import cache
 
 import cheats
 import pytest
-import synthetic
 import torch
-from synthetic import GONE, TRAINED
 from torch import Tensor, nn
 
+from benchmarks import synthetic
+from benchmarks.synthetic import GONE, TRAINED
 from workers.evidence import Evidence, Finding, Judgement, Verdict
 from workers.verdicts import judge
 

@@ -8,10 +8,10 @@ from functools import cache
 
 import cheats
 import pytest
-import synthetic
 import torch
-from synthetic import FOREIGN, HELD, TRAINED, some
 
+from benchmarks import synthetic
+from benchmarks.synthetic import FOREIGN, HELD, TRAINED, some
 from workers.evidence import Finding, Judgement, Verdict
 from workers.verdicts import judge
 

@@ -50,7 +50,5 @@ def test_a_version_that_failed_is_shown_with_its_gates(tmp_path: Path) -> None:
     assert "| fail: bn_recalibration.d_f |" in text
 
 
-def test_the_page_in_the_tree_is_made_from_the_file_in_the_tree() -> None:
-    kept, shown = record.RESULTS / "cifar10_all_cnn.json", record.ROOT / "docs" / "results.md"
-
-    assert shown.read_text() == page.written(kept)
+def test_the_page_in_the_tree_is_made_from_the_files_in_the_tree() -> None:
+    assert page.PAGE.read_text() == page.whole()

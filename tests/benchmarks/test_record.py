@@ -67,3 +67,19 @@ def test_a_row_of_another_commit_stands_until_it_is_measured_again(
         ("retrained", 100.0, "a"),
     ]
     assert [row["commit"][0] for old in found["earlier"] for row in old["rows"]] == ["a"]
+
+
+def test_tables_of_a_file_are_written_beside_each_other_and_put_aside_together(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "made.json"
+    opened(path).add(ROW)
+    Record(path, {"half": "odd"}, ("plan",), "cost").add({"plan": "quick", "ratio": 0.3})
+
+    beside = read(path)
+    opened(path, "even").add(ROW)
+
+    assert (len(beside["rows"]), len(beside["cost"])) == (1, 1)
+    after = read(path)
+    assert "cost" not in after
+    assert [row["plan"] for row in after["earlier"][0]["cost"]] == ["quick"]

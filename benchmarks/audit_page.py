@@ -1,0 +1,148 @@
+"""The part of the page of results that is about the audit itself."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks import record
+from workers.statistics import proportion
+
+Row = Mapping[str, Any]
+
+AREAS = {"rmia.auc": "RMIA", "matched.auc": "matched", "same_class.margin": "same class"}
+"""Areas under the curve that are shown beside the verdict."""
+
+HEAD = """## The audit before models of which the truth is known
+
+{settings}
+
+All-CNN on a slice of CIFAR-10: 10,000 training images, and 40,000 never-trained ones as a hold-out;
+{halves} models of random halves as a pool, {retrains} retrained without the class beside the one
+under audit. The first two models and the four after them have a known truth: only `retrained` may
+pass. What the audit says of the methods, at the settings they ship with, is a finding. Areas under
+the curve with their 95 % interval: 0.5 is what a model scores that never saw the images.
+"""
+
+TARGETS = {
+    ("slice", "class:4"): "### Forgetting the class deer, 1,000 images\n",
+    ("slice", "samples:500"): """### Forgetting 500 images of the slice
+
+A mask or a deleted row hides a class; for single samples there is no such thing.
+""",
+    ("cifar10", "class:4"): """### Full-size checkpoints, tier 0
+
+Trained on all 50,000 images, so there is neither a hold-out nor a pool; the test split stands in.
+""",
+}
+
+RESIDUE = """### How much must be left
+
+{settings}
+
+Nets retrained with a part of the forget set left in, on the small made world of `make audit-bench`
+({forgotten} forgotten samples, or a class of about as many), ten nets each, none of which thresholds
+were chosen on. *Found*: the audit fails them; the interval is of 95 % (Clopper and Pearson).
+
+| left in | forgotten | found | inconclusive | passed | RMIA |
+|---|---|---|---|---|---|
+"""
+
+COST = """### What tier 0 costs
+
+{settings}
+
+Full-size All-CNN, class deer, the audit of what the shipped `{method}` made. Nothing of either
+version is known yet, so both are read in whole; a service knows most of the version before. Forwards
+are counted image by image, *most* is how often one image went through one state of a model. The
+copy with fresh BatchNorm statistics is a state of its own, and so is the pass that estimates them.
+
+| choice | images | forwards | most | unlearning, s | audit, s | ratio | bar | holds |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def written(file: Path) -> str:
+    """The part as Markdown; nothing where nothing was measured."""
+    document = json.loads(file.read_text()) if file.exists() else {}
+    return "\n".join([*_models(document), *_residue(document), *_cost(document)])
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+def _models(document: Row) -> Iterable[str]:
+    rows = document.get("rows", [])
+    if not rows:
+        return
+    settings = document["settings"]
+    about = {"halves": settings["halves"], "retrains": len(settings["retrains"])}
+    yield HEAD.format(settings=record.said(document), **about)
+    for place, text in TARGETS.items():
+        here = [row for row in rows if (row["data"], row["target"]) == place]
+        if here:
+            yield text
+            yield _table(here)
+
+
+def _table(rows: list[Row]) -> str:
+    shown = [test for test in AREAS if any(test in row["tests"] for row in rows)]
+    titles = ["", "verdict", *(AREAS[test] for test in shown), "why"]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for row in rows:
+        areas = [_area(row["tests"].get(test)) for test in shown]
+        cells = [f"`{row['model']}`", row["verdict"], *areas, row["reason"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _area(found: Row | None) -> str:
+    if found is None or found["value"] is None:
+        return "–"
+    interval = found.get("interval")
+    return f"{found['value']:.3f}" + (f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else "")
+
+
+# ---- residue and cost ----------------------------------------------------------------------------
+
+
+def _residue(document: Row) -> Iterable[str]:
+    rows = document.get("residue", [])
+    if not rows:
+        return
+    samples = next((row["forgotten"] for row in rows if row["kind"] == "samples"), "–")
+    lines = []
+    for (kind, share), group in groupby(rows, key=itemgetter("kind", "share")):
+        same = list(group)
+        verdicts, n = Counter(row["verdict"] for row in same), len(same)
+        _, low, high = proportion(verdicts["fail"], n)
+        area = fmean(row["rmia_auc"] for row in same)
+        lines.append(
+            f"| {share:.0%} | {kind} | {verdicts['fail']} of {n} ({low:.0%}–{high:.0%}) | "
+            f"{verdicts['inconclusive']} | {verdicts['pass']} | {area:.3f} |"
+        )
+    head = RESIDUE.format(settings=record.said(document, "residue"), forgotten=samples)
+    yield head + "\n".join(lines) + "\n"
+
+
+def _cost(document: Row) -> Iterable[str]:
+    rows = document.get("cost", [])
+    if not rows:
+        return
+    lines = []
+    for row in rows:
+        forwards = ", ".join(f"{n} {state}" for state, n in row["forwards"].items())
+        good = "yes" if row["ratio"] <= row["bar"] and row["most"] == 1 else "no"
+        lines.append(
+            f"| {row['plan']} | {row['images']} | {forwards} | {row['most']} | "
+            f"{row['unlearn_seconds']:.1f} | {row['audit_seconds']:.1f} | {row['ratio']:.2f} | "
+            f"{row['bar']} | {good} |"
+        )
+    method = rows[0]["method"]
+    yield (
+        COST.format(settings=record.said(document, "cost"), method=method) + "\n".join(lines) + "\n"
+    )
