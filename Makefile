@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is remade whenever requirements.lock changes.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test audit-bench chaos test-gpu check fix lock bench-cifar10 clean
+.PHONY: help demo up test audit-bench chaos test-gpu check fix lock bench-cifar10 bench-methods clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
 
 bench-cifar10: $(READY) ## CIFAR-10 over HTTP against a real worker: DATA=<folder> MODELS=<folder>
 	$(BIN)/python -m benchmarks.cifar10 "$(DATA)" "$(MODELS)" $(ARGS)
+
+bench-methods: $(READY) ## Every method beside retrained models, no service: DATA=<folder> MODELS=<folder>
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.methods "$(DATA)" "$(MODELS)" $(ARGS)
 
 clean: ## Forget the environment and all caches
 	rm -rf .venv .lethe-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

@@ -54,6 +54,10 @@ class Images:
         """(N,) int64 on the CPU."""
         return self.samples.labels.cpu()
 
+    def at(self, rows: Tensor) -> Samples:
+        """These rows, (n,) int64."""
+        return self.samples.take(rows.to(self.samples.index.device))
+
     def row_of(self) -> dict[str, int]:
         """Rows by sample ID."""
         return {name: row for row, name in enumerate(self.ids)}
@@ -156,9 +160,9 @@ def compared(model: nn.Module, images: Images, sets: Sets) -> dict[str, float | 
 def figures(model: nn.Module, images: Images, sets: Sets) -> tuple[dict[str, float | None], Scores]:
     """What `measured` says, and the scores that it read it from."""
     wanted = [sets.forget, sets.retain, sets.retain_test, sets.forget_test, sets.nonmembers]
-    scores = scoring.score(model, _part(images, torch.cat(wanted)))
-    fresh = scoring.recalibrated(model, _part(images, sets.recalibration))
-    again = scoring.score(fresh, _part(images, sets.forget)) if fresh else None
+    scores = scoring.score(model, images.at(torch.cat(wanted)))
+    fresh = scoring.recalibrated(model, images.at(sets.recalibration))
+    again = scoring.score(fresh, images.at(sets.forget)) if fresh else None
     found = {
         "d_r": _accuracy(scores, sets.retain),
         "d_f": _accuracy(scores, sets.forget),
@@ -198,10 +202,6 @@ def _digest(name: str) -> bytes:
 
 def _rows(mask: Tensor) -> Tensor:
     return mask.nonzero().flatten()
-
-
-def _part(images: Images, rows: Tensor) -> Samples:
-    return images.samples.take(rows.to(images.samples.index.device))
 
 
 def _accuracy(scores: Scores, rows: Tensor) -> float | None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.count import Work
 from workers.kinds import State, Steps
 from workers.stages import inside, part
 
@@ -55,10 +56,15 @@ class Run:
     """On the monotonic clock: at the first place to resume after it the run breaks off."""
     seconds: float = 0.0
     """That the steps took; saving is not counted."""
+    work: Work = field(default_factory=Work)
+    """That they did, where somebody counts."""
+    kept: State | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.kept = found(self.path)
-        self.seconds = float((self.kept or {}).get("seconds", 0.0))
+        if self.kept is not None:
+            self.seconds = float(self.kept["seconds"])
+            self.work = Work(float(self.kept["forward"]), float(self.kept["backward"]))
 
     @property
     def state(self) -> State | None:
@@ -73,7 +79,8 @@ class Run:
             if step.state is None or not (late or monotonic() - saved > EVERY):
                 continue
             self.seconds += perf_counter() - since
-            keep(self.path, inside("run", step.state()) | {"seconds": self.seconds})
+            beside = {"seconds": self.seconds, **asdict(self.work)}
+            keep(self.path, inside("run", step.state()) | beside)
             if late and step.done < step.total:
                 raise OutOfTimeError
             saved, since = monotonic(), perf_counter()

@@ -16,11 +16,10 @@ from workers.kinds import Recipe
 
 CACHE = record.ROOT / "benchmarks" / "cache"
 """Where nets lie that several rows or scripts need; git ignores it."""
-SAMPLES = 500
-"""Images of the forget set `samples:500`."""
-HELD, OUTSIDE = 200, 400
-"""Of each class, of what was never seen: what methods may look at, and what members are held
-against."""
+HELD = 200
+"""Images of each class, of what was never seen, that methods may look at."""
+RETAINED, OUTSIDE = 4_000, 2_000
+"""Images that are measured of the retain set, and of what was never seen."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Slice:
         """The rows of a target.
 
         `class:4` is every image of the slice with this label, `samples:500` the 500 with the lowest
-        SHA-256 of `forget/` and their ID.
+        SHA-256 of "forget " and their ID.
         """
         kind, _, number = target.partition(":")
         if kind == "class":
             return self.rows[self.images.labels[self.rows] == int(number)]
-        return self.by_hash(self.rows, "forget/")[: int(number)].sort().values
+        return self.by_hash(self.rows, "forget ")[: int(number)].sort().values
 
     def retain(self, target: str) -> Tensor:
         """The rest of the slice."""
@@ -64,11 +63,13 @@ class Slice:
             sets = measure.of_samples(self.images, ids, ids, trained)
         gone = set(self.images.labels[sets.forget].tolist())
         others = [
-            each[HELD : HELD + 10 * OUTSIDE // len(gone)]
+            each[HELD : HELD + OUTSIDE // len(gone)]
             for label, each in enumerate(self._outside())
             if label in gone
         ]
-        return replace(sets, nonmembers=torch.cat(others).sort().values)
+        return replace(
+            sets, retain=sets.retain[:RETAINED], nonmembers=torch.cat(others).sort().values
+        )
 
     def by_hash(self, rows: Tensor, before: str = "") -> Tensor:
         """In the order of the SHA-256 of their IDs, with something in front."""
@@ -105,10 +106,9 @@ def trained(
     if file.exists():
         return nets.loaded(net, images, file)
     model = nets.built(net, images, seed)
-    device = images.samples.index.device
     steps = training.fit(
         model,
-        images.samples.take(rows.to(device)),
+        images.at(rows),
         Recipe(**recipe),
         rng=torch.Generator().manual_seed(seed),
         resume=run.state,
