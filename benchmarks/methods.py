@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks import measure, nets, record, resume, trial
+from benchmarks import comparison, measure, nets, record, resume, trial
 from benchmarks import slice as sliced
 from benchmarks.cases import BENCH, SLICE, Case, cases
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
@@ -166,6 +166,8 @@ def main() -> None:
     images = measure.read(asked.data / "cifar10", CLASSES)
     where = sliced.opened(images, asked.models / "all_cnn_slice")
     run(Bed(images, where, asked.models, asked.cache, until), kept, todo)
+    if not on_gpu:
+        comparison.publish(kept.path)
     left = [f"{case.name} ({case.target})" for case in named if not kept.knows(case.key)]
     print(f"Run it again for the rows {', '.join(left)}." if left else "All rows are there.")
 
