@@ -24,12 +24,6 @@ from workers.kinds import Given, Method, Recipe
 from workers.methods.amnesiac import Amnesiac
 from workers.sparsity import Pruner
 
-FIGURES = (
-    "d_r", "d_f", "d_rt", "d_ft", "bn_recalibrated_d_f", "mia_auc", "ua", "ra", "ta", "mia",
-    "sparsity", "params", "rte_seconds", "prune_seconds", "forwards", "backwards", "refused",
-)  # fmt: skip
-"""In every row, null where there is nothing to say."""
-
 
 @dataclass(frozen=True)
 class Bed:
@@ -86,7 +80,7 @@ class Bed:
 
 def row(bed: Bed, case: Case) -> Row:
     """Make the net and measure it. Raises `OutOfTimeError`."""
-    facts: Row = case.said | dict.fromkeys(FIGURES)
+    facts: Row = case.said | dict.fromkeys(trial.FIGURES)
     base = bed.loaded(case)
     if case.prune is not None:
         base, facts["prune_seconds"] = pruned(bed, case, base)

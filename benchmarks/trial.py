@@ -19,6 +19,12 @@ Row = dict[str, Any]
 CONVOLUTIONS = 4
 """Dimensions of the weights whose zeros count, as in Unlearn-Sparse."""
 
+FIGURES = (
+    "d_r", "d_f", "d_rt", "d_ft", "bn_recalibrated_d_f", "mia_auc", "ua", "ra", "ta", "mia",
+    "sparsity", "params", "rte_seconds", "prune_seconds", "forwards", "backwards", "refused",
+)  # fmt: skip
+"""In every row, null where there is nothing to say."""
+
 
 def given(
     images: Images,
