@@ -18,6 +18,10 @@ from workers.kinds import Samples
 from workers.signals import correct, margin
 from workers.statistics import auc
 
+CIFAR10 = [
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+]  # fmt: skip
+"""Names of its classes, in the order of their labels."""
 RETAINED = 10_000
 RECALIBRATION = 2_000
 ATTACKERS = 2_000

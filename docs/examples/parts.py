@@ -26,7 +26,6 @@ from workers.signals import correct
 from workers.training import fit
 
 HERE = Path(__file__).parent
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 RECIPE = Recipe(epochs=12, batch_size=64, learning_rate=0.1)
 A_CLASS, TESTED = 400, 2_000
 """Training images of each class, and test images."""
@@ -61,7 +60,7 @@ class Pictures:
 
 def cifar10(folder: Path) -> Pictures:
     """400 training images of each class and 2,000 test images: those that come first."""
-    images = measure.read(folder / "cifar10", CLASSES)
+    images = measure.read(folder / "cifar10", measure.CIFAR10)
     labels = images.labels
     train = [((labels == k) & images.train).nonzero().flatten()[:A_CLASS] for k in range(10)]
     test = (~images.train).nonzero().flatten()[:TESTED]
