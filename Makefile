@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is remade whenever requirements.lock changes.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test audit-bench chaos test-gpu check fix lock bench-cifar10 bench-audit bench clean
+.PHONY: help demo up test audit-bench chaos test-gpu check fix lock bench-cifar10 bench-audit bench-methods bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -51,6 +51,9 @@ bench: $(READY) ## Speed in ratios, on a quiet machine: DATA=<folder> MODELS=<fo
 
 bench-audit: $(READY) ## The audit before known models of CIFAR-10: DATA=<folder> MODELS=<folder>
 	$(BIN)/python -m benchmarks.audit_bench "$(DATA)" "$(MODELS)" $(ARGS)
+
+bench-methods: $(READY) ## Every method beside retrained models, no service: DATA=<folder> MODELS=<folder>
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.methods "$(DATA)" "$(MODELS)" $(ARGS)
 
 clean: ## Forget the environment and all caches
 	rm -rf .venv .lethe-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

@@ -8,11 +8,11 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure, page, record
+from benchmarks import measure, nets, page, record
 from benchmarks.measure import Images, Net, Sets
 from benchmarks.service import House, opened
 
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CLASSES = measure.CIFAR10
 NET = Net("all_cnn", {"width": 0.5}, mean=[0.5] * 3, std=[0.5] * 3)
 RECIPE = {
     "epochs": 25, "batch_size": 128, "learning_rate": 0.15, "momentum": 0.9,
@@ -105,7 +105,8 @@ def row(house: House, bed: Bed, sets: Sets, case: Case) -> dict[str, Any]:
     facts: dict[str, Any] = {"seconds": None}
     if case.method:
         facts = house.forget(case.name, bed.asked(case.target), case.method, case.params)
-    figures = measure.measured(NET, bed.images, sets, house.weights(case.name))
+    model = nets.loaded(NET, bed.images, house.weights(case.name))
+    figures = measure.measured(model, bed.images, sets)
     return case.key | figures | facts
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from workers import scoring, shelf, weights
-from workers.bench import pick_device
+from workers import scoring
+from workers.audits.svc_mia import FEATURES, HEADLINE, non_members
 from workers.data.pixels import Resident
 from workers.data.readers import open_source
 from workers.data.records import ImportOptions
@@ -18,8 +18,13 @@ from workers.kinds import Samples
 from workers.signals import correct, margin
 from workers.statistics import auc
 
+CIFAR10 = [
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+]  # fmt: skip
+"""Names of its classes, in the order of their labels."""
 RETAINED = 10_000
 RECALIBRATION = 2_000
+ATTACKERS = 2_000
 SETTINGS = {
     "retain_images": RETAINED,
     "recalibration_images": RECALIBRATION,
@@ -77,10 +82,10 @@ class Sets:
 
 
 def read(folder: Path, class_names: list[str]) -> Images:
-    """Decode a data set with the code that the service imports it with."""
+    """Decode a data set with the code that the service imports it with; onto a GPU, if any."""
     source = open_source(folder, ImportOptions(classes=class_names))
     records = list(source.records())
-    device = pick_device()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pixels = torch.from_numpy(np.stack([record.image for record in records])).to(device)
     labels = torch.tensor([record.label for record in records], device=device)
     index = torch.arange(len(records), device=device)
@@ -91,22 +96,33 @@ def read(folder: Path, class_names: list[str]) -> Images:
     )
 
 
-def of_class(images: Images, label: int) -> Sets:
-    """The forget set is every training image of a class."""
+def of_class(images: Images, label: int, trained: Tensor | None = None) -> Sets:
+    """The forget set is every training image of a class.
+
+    Args:
+        trained: (N,) bool: what the models have seen, where that is not every training image.
+    """
     mine, reported = images.labels == label, _reported(images)
+    train = images.train if trained is None else trained
     return _sets(
         images,
-        forget=_rows(images.train & mine),
-        kept=images.train & ~mine,
+        forget=_rows(train & mine),
+        kept=train & ~mine,
         retain_test=_rows(reported & ~mine),
         forget_test=_rows(reported & mine),
     )
 
 
-def of_samples(images: Images, ids: list[str], strangers: list[str]) -> Sets:
-    """The forget set is `ids`; `strangers` are left out of D_r, as some model may not know them."""
+def of_samples(
+    images: Images, ids: list[str], strangers: list[str], trained: Tensor | None = None
+) -> Sets:
+    """The forget set is `ids`; `strangers` are left out of D_r, as some model may not know them.
+
+    Args:
+        trained: as for `of_class`.
+    """
     row_of = images.row_of()
-    kept = images.train.clone()
+    kept = (images.train if trained is None else trained).clone()
     kept[[row_of[name] for name in [*ids, *strangers]]] = False
     return _sets(
         images,
@@ -117,25 +133,41 @@ def of_samples(images: Images, ids: list[str], strangers: list[str]) -> Sets:
     )
 
 
-def measured(net: Net, images: Images, sets: Sets, file: Path) -> dict[str, float | None]:
+def measured(model: nn.Module, images: Images, sets: Sets) -> dict[str, float | None]:
     """Percent correct on each set, and the area under the curve of a logit-margin attack."""
-    height, width, channels = images.samples.pixels.shape
-    model = shelf.build(
-        net.architecture,
-        net.parameters,
-        classes=int(images.labels.max()) + 1,
-        shape=(height, width, channels),
-        mean=net.mean,
-        std=net.std,
-        seed=0,
+    return figures(model, images, sets)[0]
+
+
+def compared(model: nn.Module, images: Images, sets: Sets) -> dict[str, float | None]:
+    """The same, and `ua ra ta mia` as Unlearn-Sparse defines them, in percent.
+
+    The attack learns from 2,000 images of D_r and 2,000 of D_rt, those that come first.
+
+    Source: Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023, section 3.
+    """
+    found, scores = figures(model, images, sets)
+    called = non_members(
+        FEATURES[HEADLINE],
+        scores,
+        sets.retain[:ATTACKERS],
+        sets.retain_test[:ATTACKERS],
+        sets.forget,
     )
-    weights.load(model, file)
-    model.to(images.samples.labels.device).to(memory_format=torch.channels_last)
+    return found | {
+        "ua": round(100 - (found["d_f"] or 0.0), 3),
+        "ra": found["d_r"],
+        "ta": found["d_rt"],
+        "mia": round(100 * called / len(sets.forget), 3),
+    }
+
+
+def figures(model: nn.Module, images: Images, sets: Sets) -> tuple[dict[str, float | None], Scores]:
+    """What `measured` says, and the scores that it read it from."""
     wanted = [sets.forget, sets.retain, sets.retain_test, sets.forget_test, sets.nonmembers]
     scores = scoring.score(model, images.at(torch.cat(wanted)))
     fresh = scoring.recalibrated(model, images.at(sets.recalibration))
     again = scoring.score(fresh, images.at(sets.forget)) if fresh else None
-    return {
+    found = {
         "d_r": _accuracy(scores, sets.retain),
         "d_f": _accuracy(scores, sets.forget),
         "d_rt": _accuracy(scores, sets.retain_test),
@@ -143,6 +175,7 @@ def measured(net: Net, images: Images, sets: Sets, file: Path) -> dict[str, floa
         "bn_recalibrated_d_f": _accuracy(again, sets.forget) if again else None,
         "mia_auc": _attack(scores, sets.forget, sets.nonmembers),
     }
+    return found, scores
 
 
 def _sets(

@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Record:
         self.path, self.known_by, self.table, self.commit = path, known_by, table, commit()
         self.around = {
             "machine": machine(),
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": {name: _version(name) for name in PACKAGES},
             "settings": settings,
         }
         found: Row = json.loads(path.read_text()) if path.exists() else {}
@@ -52,6 +53,10 @@ class Record:
         """Is there such a row, measured at this commit?"""
         return any(self._same(row, key) and row["commit"] == self.commit for row in self.rows)
 
+    def knows(self, key: Row) -> bool:
+        """Is there such a row, of whichever commit?"""
+        return any(self._same(row, key) for row in self.rows)
+
     def add(self, row: Row) -> None:
         """Write a row, in the place of an older one of the same name."""
         old = [each for each in self.rows if self._same(each, row)]
@@ -59,6 +64,14 @@ class Record:
             self.earlier.append({self.table: old, **self.around})
         new = row | {"commit": self.commit, "measured_at": now()}
         self.rows = [new if each in old else each for each in self.rows] + [new] * (not old)
+        self._write()
+
+    def amend(self, change: Callable[[list[Row]], list[Row]]) -> None:
+        """Work out anew what follows from other rows of the file."""
+        self.rows = change(self.rows)
+        self._write()
+
+    def _write(self) -> None:
         document = {self.table: self.rows, **self.beside, "commit": self.commit, **self.around}
         write(self.path, json.dumps(document | {"earlier": self.earlier}, indent=1) + "\n")
 
@@ -103,6 +116,13 @@ def machine() -> Row:
         "memory_gib": round(pages * size / 2**30),
         "python": platform.python_version(),
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a machine that only measures has not everything
+        return None
 
 
 def _processor() -> str:

@@ -78,13 +78,11 @@ def _some(chosen: Tensor, size: int, chance: np.random.Generator) -> Tensor:
 def _efficacy(
     evidence: Evidence, name: str, members: Tensor, others: Tensor, forget: Tensor
 ) -> Finding:
-    after = _non_members(FEATURES[name], evidence.after, members, others, forget)
+    after = non_members(FEATURES[name], evidence.after, members, others, forget)
     value, low, high = proportion(after, len(forget))
     before = None
     if name == HEADLINE:
-        before = _non_members(FEATURES[name], evidence.before, members, others, forget) / len(
-            forget
-        )
+        before = non_members(FEATURES[name], evidence.before, members, others, forget) / len(forget)
     return Finding(
         test=f"svc_mia.{name}",
         estimate=value,
@@ -101,7 +99,7 @@ def _efficacy(
     )
 
 
-def _non_members(
+def non_members(
     feature: Callable[[Scores], Floats],
     scores: Scores,
     members: Tensor,

@@ -1,0 +1,220 @@
+"""The page that compares the methods, made from the result files: no figure in it is typed."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import pareto, picture, record
+from benchmarks.gaps import REFERENCE
+
+Row = dict[str, Any]
+PAGE = record.ROOT / "docs" / "comparison.md"
+PICTURES = record.ROOT / "docs" / "pictures"
+SLICE, FULL = "slice", "cifar10"
+
+HEAD = """# How the methods compare
+
+Made by `make bench-methods` from `benchmarks/results/methods_cifar10.json`; keys and options are in
+`benchmarks/README.md`. The methods run by themselves here, without the service and its audit; what
+they do through the service is in [Results](results.md).
+
+{settings}
+
+The *slice* is 10,000 training images of CIFAR-10. Its models (All-CNN at half width, 25 epochs) were
+trained on nothing else, so that 40,000 images of the same kind were never seen by them. Six models
+were retrained without the class, by the same recipe; those without the 500 samples are trained by the
+benchmark. *UA* is 100 less accuracy on the forgotten images, *RA* accuracy on retained ones, *TA* on
+test images of the classes that stay, *MIA* the share of forgotten images that an attack by confidence
+calls never trained on (all as Jia et al., NeurIPS 2023, define them). None of these wants to be high or
+low: the goal is the retrained row. In brackets is the difference to the mean of the retrained models;
+*gap* is the mean of the four distances. A retrained model is held against the others, so that its gap is
+what chance makes. *Fresh BatchNorm* is accuracy on forgotten images once the statistics are re-estimated:
+far above 100 - UA, nothing was forgotten. *AUC*: forgotten images against never-seen ones of their class;
+0.5 is no trace. Methods run with the parameters that they ship with (each row names them); `fisher`
+draws one label for each image. {timing}
+"""
+
+TIMING = {
+    True: "Seconds are those of one thread on one core, with other work on the machine: good for "
+    "orders of magnitude. *Forward* and *backward* are images, counted by the convolutions that "
+    "were carried out.",
+    False: "Seconds are synchronised wall-clock time on the GPU.",
+}
+
+TITLES = {
+    (SLICE, "class:4"): "Forgetting a class",
+    (SLICE, "samples:500"): "Forgetting 500 single images",
+    (FULL, "class:4"): "Forgetting a class, all 50,000 images",
+}
+COLUMNS = (
+    "", "seed", "UA", "RA", "TA", "MIA", "gap", "fresh BatchNorm", "AUC", "sparse", "seconds",
+    "forward", "backward",
+)  # fmt: skip
+
+SPARSITY = """## Sparse nets
+
+{pruned}
+
+The published gain of finetune at 95 % sparsity (51 points of UA on ResNet-18) is beside ours:
+
+| | dense | 95 % sparse |
+|---|---|---|
+| UA of finetune, published | 22.5 | 73.6 |
+| UA of finetune, here | {dense} | {sparse} |
+"""
+
+
+def written(file: Path) -> str:
+    """The page as Markdown."""
+    document = json.loads(file.read_text())
+    rows = document["rows"]
+    parts = [
+        HEAD.format(settings=said(document), timing=TIMING[document["settings"]["device"] == "cpu"])
+    ]
+    for (data, target), title in TITLES.items():
+        here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
+        if here:
+            parts += [f"## {title}", table(here)]
+        if comparable(here) and data == SLICE:
+            name = picture_name(target)
+            parts.append(f"![Forgetting, utility and time](pictures/{name})")
+    parts += [*sparse(rows), *bars(rows)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def pictures(file: Path) -> dict[str, str]:
+    """SVG files by name."""
+    rows = json.loads(file.read_text())["rows"]
+    found = {}
+    for target in ("class:4", "samples:500"):
+        here = comparable([r for r in rows if (r["data"], r["target"]) == (SLICE, target)])
+        if here:
+            found[picture_name(target)] = picture.svg(pareto.panels(here), 3, pareto.LEGEND)
+    return found
+
+
+def picture_name(target: str) -> str:
+    """Of a target's picture."""
+    return f"methods-{target.replace(':', '')}.svg"
+
+
+def comparable(rows: Sequence[Row]) -> list[Row]:
+    """Rows of methods with everything that the picture shows; one seed of each."""
+    whole = [row for row in rows if row["method"] and row["avg_gap"] is not None]
+    return [row for row in whole if row["rte_seconds"] is not None and row["seed"] == 0]
+
+
+def said(document: Row) -> str:
+    """What decided the figures."""
+    machine, versions, rows = document["machine"], document["versions"], document["rows"]
+    commits = ", ".join(dict.fromkeys(f"`{row['commit'][:12]}`" for row in rows))
+    device = document["settings"]["device"]
+    where = machine["processor"] if device == "cpu" else device
+    return (
+        f"Commit {commits}, {max(row['measured_at'] for row in rows)[:10]}, {where} "
+        f"({machine['system']}), torch {versions['torch']}, Python {machine['python']}."
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each row, refusals in their own words below."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += [line(row) for row in rows if not row["refused"]]
+    refused = [f"\n`{row['name']}` refused: {row['refused']}" for row in rows if row["refused"]]
+    return "\n".join([*lines, *refused])
+
+
+def line(row: Row) -> str:
+    """One row, gaps in brackets."""
+    cells = [f"`{row['name']}`", str(row["seed"])]
+    cells += [_with_gap(row, key) for key in ("ua", "ra", "ta", "mia")]
+    cells += [_said(row["avg_gap"], 1), _said(row["bn_recalibrated_d_f"], 1)]
+    cells += [_said(row["mia_auc"], 3), _said(row["sparsity"], 0), _said(row["rte_seconds"], 1)]
+    cells += [_said(row["forwards"], 0), _said(row["backwards"], 0)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _with_gap(row: Row, key: str) -> str:
+    gap = row[f"gap_{key}"]
+    return _said(row[key], 1) + (f" ({gap:+.1f})" if gap is not None else "")
+
+
+def _said(value: float | None, places: int) -> str:
+    return "–" if value is None else f"{value:,.{places}f}"
+
+
+def sparse(rows: Sequence[Row]) -> list[str]:
+    """Finetune with and without zeros, beside what was published."""
+    of = {(row["name"], row["target"]): row for row in rows if row["data"] == SLICE}
+    pair = [of.get((name, "class:4")) for name in ("finetune", "finetune_omp95")]
+    if None in pair:
+        return []
+    dense, sparse_ = (_said(row["ua"], 1) for row in pair if row)
+    times = {row["prune"]["method"]: row["prune_seconds"] for row in rows if row["prune"]}
+    said_ = ", ".join(f"`{name}` {seconds:,.0f} s" for name, seconds in times.items())
+    pruned = (
+        f"Making the net sparse is not in the seconds above; it took, at the most lately: {said_}."
+    )
+    return [SPARSITY.format(pruned=pruned, dense=dense, sparse=sparse_)]
+
+
+# ---- bars --------------------------------------------------------------------------------------
+
+Check = tuple[str, Callable[[Row, Row], float], Callable[[float], bool]]
+
+
+def _share(key: str) -> Callable[[Row, Row], float]:
+    return lambda row, _: float(row[key])
+
+
+def _apart(key: str) -> Callable[[Row, Row], float]:
+    return lambda row, reference: float(row[key] - reference[key])
+
+
+CLOSE: list[Check] = [
+    ("D_f below 1", _share("d_f"), lambda x: x < 1),
+    ("D_ft below 1", _share("d_ft"), lambda x: x < 1),
+    ("D_r within 2.5 points of retrained", _apart("d_r"), lambda x: abs(x) <= 2.5),
+    ("D_rt within 2.5 points of retrained", _apart("d_rt"), lambda x: abs(x) <= 2.5),
+]
+BARS: dict[str, list[Check]] = {
+    "boundary_expanding": CLOSE,
+    "boundary_shrink": CLOSE,
+    "l1_sparse": [
+        ("UA at least 99", _share("ua"), lambda x: x >= 99),
+        ("TA within 1 point of retrained", _apart("ta"), lambda x: abs(x) <= 1),
+    ],
+}
+"""For a class, on the slice and on all images."""
+
+
+def bars(rows: Sequence[Row]) -> list[str]:
+    """Which are held."""
+    lines = []
+    for row in rows:
+        references = [
+            each
+            for each in rows
+            if each["name"] == REFERENCE
+            and (each["data"], each["target"]) == (row["data"], "class:4")
+        ]
+        if row["target"] != "class:4" or row["name"] not in BARS or not references:
+            continue
+        mean = {
+            key: sum(each[key] for each in references) / len(references)
+            for key in ("d_r", "d_rt", "ta")
+        }
+        for text, value, good in BARS[row["name"]]:
+            found = value(row, mean)
+            holds = "yes" if good(found) else "no"
+            lines.append(f"| `{row['name']}`, {row['data']}: {text} | {found:.2f} | {holds} |")
+    head = "## The bars\n\n| bar | measured | holds |\n|---|---|---|\n"
+    return [head + "\n".join(lines)] if lines else []
+
+
+def publish(file: Path) -> None:
+    """Write the page and its pictures."""
+    for name, drawn in pictures(file).items():
+        record.write(PICTURES / name, drawn)
+    record.write(PAGE, written(file))

@@ -1,0 +1,60 @@
+"""The applications run, and poison and measure what their pages say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from docs.examples import backdoor, parts, transfer
+from docs.examples.parts import Pictures
+from workers.data.pixels import Resident
+from workers.kinds import Recipe, Samples
+
+N = 60
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Pictures:
+    monkeypatch.setattr(parts, "RECIPE", Recipe(epochs=1, batch_size=20))
+    quick = {"finetune": replace(parts.METHODS["finetune"], epochs=1)}
+    quick |= {"retrain": parts.METHODS["retrain"]}
+    quick |= {"l1_sparse": replace(parts.METHODS["l1_sparse"], epochs=1, steps=0)}
+    for module in (parts, backdoor, transfer):
+        monkeypatch.setattr(module, "METHODS", quick)
+    monkeypatch.setattr(backdoor, "POISONED", 8)
+    chance = torch.Generator().manual_seed(0)
+    pixels = torch.randint(1, 256, (N, 32, 32, 3), generator=chance).to(torch.uint8)
+    rows = torch.arange(N)
+    return Pictures(Samples(Resident(pixels), rows % 10, rows), rows[:40], rows[40:])
+
+
+def test_only_training_images_are_poisoned_and_only_others_are_attacked(pictures: Pictures) -> None:
+    poisoned, rows = backdoor.poison(pictures)
+    attacked = backdoor.triggered(poisoned)
+
+    before, after = (p.samples.pixels.gather(torch.arange(N)) for p in (pictures, poisoned))
+    changed = (before != after).flatten(1).any(1).nonzero().flatten()
+    patch = after[rows[0], 26:30, 26:30]
+
+    assert changed.tolist() == rows.sort().values.tolist()
+    assert set(rows.tolist()) <= set(pictures.train.tolist())
+    assert not patch.any()
+    assert (before[rows[0]] != after[rows[0]]).any(2).sum() == 16
+    assert not (pictures.samples.labels[attacked.test] == backdoor.TARGET).any()
+    assert set(attacked.at(attacked.test).targets.tolist()) == {backdoor.TARGET}
+
+
+def test_the_backdoor_runs_to_its_end(pictures: Pictures) -> None:
+    names = [row["name"] for row in backdoor.rows(pictures)]
+
+    assert names == ["poisoned", "retrain", "finetune", "l1_sparse", "finetune_omp95"]
+
+
+def test_vehicles_are_forgotten_and_faces_are_probed(pictures: Pictures) -> None:
+    people = replace(pictures, samples=replace(pictures.samples, labels=torch.arange(N) % 4))
+
+    found = transfer.rows(pictures, people)
+
+    gone = pictures.samples.labels[transfer.vehicles(pictures)]
+    assert set(gone.tolist()) == set(transfer.GONE)
+    assert all(0 <= row["faces"] <= 100 for row in found)
