@@ -83,4 +83,4 @@ def _written(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if BARE.fullmatch(name) else json.dumps(name)
+    return name if BARE.fullmatch(name) else _written(name)
