@@ -50,7 +50,8 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         if pulse.should_give_way:
             raise Stopped(Why.GIVE_WAY)
     with bench.store.begin() as db:
-        tunings.finish(db, claim, dict(task.wanted))
+        best = tuning.best([trial.gap for trial in tunings.trials(db, claim.job_id)])
+        tunings.finish(db, claim, best, dict(task.wanted))
 
 
 def _task(bench: Bench, claim: Claim, found: Tuning) -> Task:

@@ -15,6 +15,8 @@ from workers.rehearsal import Figures, Rehearsal, figures, gap, given, target
 
 BUDGET = 6
 """Tries of a method, its defaults among them."""
+CLEARLY = 0.01
+"""So much nearer must a try be than the defaults: figures of a few hundred images vary by it."""
 
 Drive = Callable[[Steps], float]
 """Carries a run out; the seconds that it took."""
@@ -83,7 +85,7 @@ def search(
     references: Sequence[nn.Module] = (),
     budget: int = BUDGET,
 ) -> Iterator[Trial]:
-    """Try all candidates, one after the other; take the `best` of them.
+    """Try all candidates, one after the other; then `best` tells which to take.
 
     Args:
         asked: `fresh`, `classes`, `recipe`, `updates` and `precision` count; the sets are those
@@ -96,9 +98,14 @@ def search(
         yield trial(kind, params, base, rehearsed, wanted, fresh, exhausted)
 
 
-def best(trials: Sequence[Trial]) -> Trial:
-    """The one with the smallest gap; of equals the first, and so the defaults before others."""
-    return min(trials, key=lambda each: each.gap)
+def best(gaps: Sequence[float]) -> int:
+    """Which try is the best: that with the smallest gap, if it is clearly nearer than the first.
+
+    The first are the defaults, and what another seed or other images would turn around is no reason
+    to leave them.
+    """
+    nearest = min(range(len(gaps)), key=lambda number: gaps[number])
+    return nearest if gaps[nearest] < gaps[0] - CLEARLY else 0
 
 
 def exhausted(steps: Steps) -> float:

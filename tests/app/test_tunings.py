@@ -39,7 +39,7 @@ def finished(door: TestClient, world: World) -> str:
                           seconds=1.5)  # fmt: skip
             tunings.add(db, claim, trial)
     with world.store.begin() as db:
-        tunings.finish(db, claim, {"forget": 0.0})
+        tunings.finish(db, claim, 1, {"forget": 0.0})
     return tuning
 
 

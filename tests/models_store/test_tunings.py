@@ -86,7 +86,7 @@ def tuned(world: World, *gaps: float, **wanted: Any) -> UUID:
     claim = begun(world, job)
     tried(world, claim, *gaps)
     with world.store.begin() as db:
-        tunings.finish(db, claim, {"forget": 0.0})
+        tunings.finish(db, claim, gaps.index(min(gaps)), {"forget": 0.0})
     return job
 
 
@@ -104,7 +104,7 @@ def row(world: World, job: UUID) -> Job:
 # ---- the job -------------------------------------------------------------------------------------
 
 
-def test_every_try_is_kept_and_the_best_is_the_result(world: World) -> None:
+def test_every_try_is_kept_and_one_of_them_is_the_result(world: World) -> None:
     job = tuned(world, 0.3, 0.1, 0.2)
 
     result = row(world, job).result
@@ -112,13 +112,6 @@ def test_every_try_is_kept_and_the_best_is_the_result(world: World) -> None:
     assert (result["params"], result["gap"], result["gap_of_defaults"]) == ({"epochs": 1}, 0.1, 0.3)
     with world.store.read() as db:
         assert [trial.gap for trial in tunings.trials(db, job)] == [0.3, 0.1, 0.2]
-
-
-def test_of_equal_tries_the_defaults_win(world: World) -> None:
-    result = row(world, tuned(world, 0.1, 0.1)).result
-
-    assert result is not None
-    assert result["params"] == {}
 
 
 def test_a_later_attempt_finds_what_was_tried_and_an_earlier_one_adds_nothing(world: World) -> None:
