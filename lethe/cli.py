@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lethe import datasets, demo, models, pool, report, requests, rooms, up
+from lethe import datasets, demo, models, pool, report, requests, rooms, tune, up
 from lethe.client import Client, Problem, Unreachable
 from lethe.screen import Failed, Hand, hand
 
@@ -25,9 +25,11 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(pool.app, name="pool")
 app.add_typer(requests.app, name="requests")
+app.add_typer(tune.app, name="tunings")
 app.command()(models.train)
 app.command()(models.policy)
 app.command()(requests.forget)
+app.command()(tune.tune)
 
 Home = Annotated[Path, typer.Option(envvar="LETHE_HOME", help="The service's one folder.")]
 HTML, PDF = "text/html", "application/pdf"

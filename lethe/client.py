@@ -110,6 +110,10 @@ class Client:
         """Replace a resource."""
         return _json(self._send("PUT", path, json=body))
 
+    def delete(self, path: str) -> Json:
+        """Take something back; the resource as it then stands."""
+        return _json(self._send("DELETE", path))
+
     def forget(self, body: Json, *, dry_run: bool = False, key: str | None = None) -> Json:
         """File a forget request; it is filed once, however often the network fails.
 

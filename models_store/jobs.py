@@ -13,7 +13,7 @@ from models_store import events
 from models_store.claims import Claim, Signal, claimable
 from models_store.columns import now
 from models_store.errors import LostClaim, NotFound
-from models_store.life import JobKind, JobStatus, Phase, Queue
+from models_store.life import BACKGROUND, JobKind, JobStatus, Phase, Queue
 from models_store.settings import Settings
 from models_store.tables import Attempt, Job, Model
 
@@ -118,7 +118,7 @@ def beat(
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
     """Background work makes way for a fast job that its own worker would otherwise keep waiting."""
-    in_background = job.follows is not None or job.kind is JobKind.POOL
+    in_background = job.follows is not None or job.kind in BACKGROUND
     if not in_background or job.queue is Queue.FAST:
         return False
     return bool(

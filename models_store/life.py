@@ -84,6 +84,18 @@ class Lane(StrEnum):
     EXACT = "exact"
 
 
+class Goal(StrEnum):
+    """What is to be forgotten: whole classes, or anything else."""
+
+    CLASS = "class"
+    SAMPLES = "samples"
+
+    @classmethod
+    def of(cls, *kinds: str) -> "Goal":
+        """Of targets of these kinds together."""
+        return cls.CLASS if all(kind == "class" for kind in kinds) else cls.SAMPLES
+
+
 class Queue(StrEnum):
     """Where a job waits; a worker serves one or more."""
 
@@ -162,6 +174,8 @@ VERSION_NEXT: dict[VersionState, frozenset[VersionState]] = {
 """`superseded` becomes `active` again by a rollback, which is refused if it remembers, or when the
 served version is `quarantined` because its bytes are damaged."""
 
+BACKGROUND = (JobKind.POOL, JobKind.TUNE)
+"""Jobs for which no request waits."""
 SERVED = (V.PROVISIONAL, V.ACTIVE)
 REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)
 REQUEST_OPEN = tuple(status for status in R if status not in REQUEST_ENDED)

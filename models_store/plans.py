@@ -46,6 +46,8 @@ class RungPlan:
     base_version: int
     bill: Bill
     """The method, and the samples of all requests that share its job or that it carries."""
+    params_from: str
+    """Who named the parameters: see `Choice.source`."""
     prediction: dict[str, Any] | None
     """None while no worker of its queue has measured the net, and where a pruner goes first."""
     refused: NoRecipe | None
@@ -121,15 +123,18 @@ class Ladder:
     def rung(self, db: Session, lane: Lane | None) -> RungPlan:
         """What this lane would run."""
         base = self.served if lane in (None, Lane.FAST) else rungs.safe_base(db, self.served)
-        union = self._union(db, base)
-        method = self.policy.method(rungs.goal_of(union), lane) if lane else self.request.method
-        assert method is not None, "a request without a lane names its method"
+        union, request = self._union(db, base), self.request
+        task: dict[str, Any] = {"lane": lane} if lane else {
+            "method": request.method, "params": request.params, "prune": request.prune,
+        }  # fmt: skip
+        model = db.get_one(Model, self.subject.model_id)
+        choice = rungs.chosen(db, model, task, union, base)
         root = lineage.line(db, base)[-1]
         bill = Bill(
             subject=self.subject,
-            method=method,
-            params={} if lane else self.request.params,
-            prune=None if lane else self.request.prune,
+            method=choice.method,
+            params=choice.params,
+            prune=choice.prune,
             recipe=root.recipe,
             sizes=self._sizes(db, root, union, scored=base.scores is not None),
         )
@@ -138,6 +143,7 @@ class Ladder:
             lane=lane,
             base_version=base.number,
             bill=bill,
+            params_from=choice.source,
             prediction=None if refused else self._price(db, bill, lane),
             refused=refused,
         )

@@ -1,23 +1,60 @@
 """The policy of a model: which methods, which gates, how long old versions are kept."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models_store.life import Lane
 
 
-class Rungs(BaseModel):
-    """The method of each rung of the ladder."""
+class Prune(BaseModel):
+    """Make the net sparse before the method runs; its zeros stay in every version that follows."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    fast: str = "boundary_expanding"
+    method: str
+    """A name from `pruners` in `GET /methods`."""
+    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
+    """The share of the prunable weights that becomes zero."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Its other parameters; its schema stands next to its name."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if "sparsity" in self.params:
+            raise ValueError("give `sparsity` once, outside of `params`")
+        return self
+
+
+class Step(BaseModel):
+    """A method with what else a rung says of it."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    method: str
+    """A name from `GET /methods`."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """None: the model's tuned parameters, a recipe's, or the method's own defaults."""
+    prune: Prune | None = None
+    """A first stage, before the method."""
+
+
+class Rungs(BaseModel):
+    """What runs on each rung of the ladder: a method's name, or a method with parameters."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    fast: str | Step = "boundary_expanding"
     """Within moments, so that the data stops showing."""
-    quality: str
+    quality: str | Step
     """The better approximation."""
-    exact: str = "retrain"
+    exact: str | Step = "retrain"
     """Retraining without the forget set: needs the recipe."""
+
+    def at(self, lane: Lane) -> Step:
+        """The rung of a lane."""
+        said: str | Step = getattr(self, lane.value)
+        return said if isinstance(said, Step) else Step(method=said)
 
 
 class Policy(BaseModel):
@@ -52,10 +89,9 @@ class Policy(BaseModel):
         """The tier that decides."""
         return int(has_pool) if self.assurance == "auto" else int(self.assurance[-1])
 
-    def method(self, goal: str, lane: Lane) -> str:
-        """The method of a rung, for a union of requests of this goal (`class` or `samples`)."""
-        rungs = self.for_class if goal == "class" else self.for_samples
-        return str(getattr(rungs, lane.value))
+    def rung(self, goal: str, lane: Lane) -> Step:
+        """What runs for a union of requests of this goal (`class` or `samples`)."""
+        return (self.for_class if goal == "class" else self.for_samples).at(lane)
 
     def next_rung(self, lane: Lane, *, has_recipe: bool) -> Lane | None:
         """The rung after this one, if the ladder goes on; `exact` needs a recipe."""

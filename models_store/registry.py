@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models_store import datasets, events, offers
 from models_store.errors import InvalidParams, NameTaken, NotFound
+from models_store.life import Lane
 from models_store.policy import Policy
 from models_store.tables import Model
 
@@ -93,12 +94,19 @@ def policy_of(model: Model) -> Policy:
 
 def set_policy(db: Session, model: Model, policy: Policy, actor: str) -> None:
     """Replace the policy; jobs that run keep the one they started with."""
-    for rungs in (policy.for_class, policy.for_samples):
-        for name in (rungs.fast, rungs.quality, rungs.exact):
-            offers.check(db, "method", name, {})
+    _check(db, policy)
     model.policy = policy.model_dump(mode="json")
     model.row_version += 1
     events.append(db, "model.policy_set", chain=model.id, actor=actor, policy=model.policy)
+
+
+def _check(db: Session, policy: Policy) -> None:
+    """Raises `InvalidParams` where nobody offers what a rung names, or not with such parameters."""
+    for rungs in (policy.for_class, policy.for_samples):
+        for step in map(rungs.at, Lane):
+            method = offers.check(db, "method", step.method, step.params)
+            if step.prune is not None:
+                offers.check_pruner(db, step.prune.model_dump(mode="json"), method)
 
 
 def page(db: Session, after: UUID | None, limit: int) -> list[Model]:

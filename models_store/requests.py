@@ -8,18 +8,11 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models_store import batches, events, lineage, offers, registry, targets, versions
+from models_store import batches, choices, events, lineage, offers, registry, targets, versions
 from models_store.columns import now
-from models_store.errors import (
-    InvalidParams,
-    InvalidTransition,
-    KeyReused,
-    NoRecipe,
-    NotFound,
-    NotReady,
-)
+from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
 from models_store.failpoints import failpoint
-from models_store.life import DUE, REQUEST_NEXT, Lane, Regime, RequestStatus, before
+from models_store.life import DUE, REQUEST_NEXT, Goal, Lane, Regime, RequestStatus, before
 from models_store.tables import ForgetRequest, Model, Version
 from models_store.targets import Named, Target
 
@@ -109,27 +102,12 @@ def _served(db: Session, model: Model) -> Version:
 
 
 def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> None:
-    recipe = lineage.line(db, served)[-1].recipe
-    policy = registry.policy_of(model)
-    method = ask.method
-    if method is None and ask.lane is Lane.EXACT:
-        method = policy.method("class", Lane.EXACT)
-    if method is None:
-        return
-    offer = offers.check(db, "method", method, ask.params)
-    first = offers.check_pruner(db, ask.prune, offer) if ask.prune else None
-    if "updates" in offer.needs and served.updates is None:
-        raise InvalidParams(
-            f"{method} needs the log of the training that made version {served.number}, and none "
-            "was kept: train with `log_updates`, or choose another method."
-        )
-    anew = [each.name for each in (first, offer) if each is not None and "recipe" in each.needs]
-    if anew and recipe is None:
-        raise NoRecipe(
-            f"{anew[0]} trains again from the start, but version {served.number} of "
-            f"{model.name!r} was registered without its recipe: register the recipe, or choose "
-            "the quality lane."
-        )
+    goal = Goal.of(ask.target.kind)
+    if ask.method is not None:
+        choice = choices.by_name(db, model, goal, ask.method, ask.params, ask.prune)
+    else:
+        choice = choices.by_lane(db, model, goal, ask.lane or Lane.FAST)
+    choices.refuse_impossible(db, choice, model, lineage.line(db, served)[-1], served)
 
 
 def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:

@@ -115,10 +115,10 @@ def _past_grace(db: Session, model: Model) -> list[Version]:
 
 
 def _needed(db: Session, model: Model) -> set[int]:
-    """Versions from which an unfinished rung starts or will start, or that one audit compares."""
+    """Versions from which an unfinished rung or tuning starts, or that one audit compares."""
     open_ones = select(Job).where(
         Job.model_id == model.id,
-        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT)),
+        Job.kind.in_((JobKind.FORGET, JobKind.AUDIT, JobKind.TUNE)),
         Job.status.in_(UNFINISHED),
     )
     unfinished = db.scalars(open_ones).all()

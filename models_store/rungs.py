@@ -1,15 +1,17 @@
 """One rung of a ladder: which version it starts from, what it forgets, by which method."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import datasets, events, jobs, lineage, offers, registry, versions
+from models_store import choices, datasets, events, jobs, lineage, offers, registry, versions
+from models_store.choices import Choice
 from models_store.claims import Claim
-from models_store.life import Lane, RequestStatus, VersionState
+from models_store.life import Goal, Lane, RequestStatus, VersionState
 from models_store.policy import Policy
 from models_store.tables import (
     Dataset,
@@ -55,6 +57,8 @@ class Rung:
     original: int
     method: str
     params: dict[str, Any]
+    params_from: str
+    """Who named them: see `Choice.source`."""
     prune: dict[str, Any] | None
     """The pruner to run first."""
     sparse: dict[str, Any] | None
@@ -110,21 +114,41 @@ def begin(db: Session, claim: Claim) -> Rung | None:
     for request_id in sorted(carried):
         db.merge(JobRequest(job_id=claim.job_id, request_id=request_id, carried=True))
     union = own + [db.get_one(ForgetRequest, request_id) for request_id in sorted(carried)]
-    policy = registry.policy_of(model)
-    method = claim.task["method"] if lane is None else policy.method(goal_of(union), lane)
+    choice = chosen(db, model, claim.task, union, base)
     for request in own:
         start(db, request, claim)
     task = claim.task | {
         "number": versions.reserve(model, claim.task),
         "union": [str(request.id) for request in union],
+        "params": choice.params,
+        "params_from": choice.source,
+        "prune": choice.prune,
     }
-    jobs.assign(db, claim, base_version=base.number, method=method, task=task)
-    return laid_out(db, model, base, union, task, method)
+    jobs.assign(db, claim, base_version=base.number, method=choice.method, task=task)
+    return laid_out(db, model, base, union, task, choice.method)
 
 
-def goal_of(union: list[ForgetRequest]) -> str:
+def chosen(
+    db: Session, model: Model, task: Mapping[str, Any], union: list[ForgetRequest], base: Version
+) -> Choice:
+    """What a forget job of this task runs on this base.
+
+    An earlier attempt has decided on the parameters of a method that was named. A base that a
+    lane's pruner has made sparse before is not pruned again.
+    """
+    if task.get("lane") is None:
+        method, params, prune = task["method"], task["params"], task["prune"]
+        if "params_from" in task:
+            return Choice(method=method, params=params, source=task["params_from"], prune=prune)
+        return choices.by_name(db, model, goal_of(union), method, params, prune)
+    choice = choices.by_lane(db, model, goal_of(union), Lane(task["lane"]))
+    again = choice.prune == base.prune and not offers.is_exact(db, choice.method)
+    return replace(choice, prune=None) if again else choice
+
+
+def goal_of(union: list[ForgetRequest]) -> Goal:
     """`class` if all of the requests name classes, else `samples`."""
-    return "class" if all(r.target["kind"] == "class" for r in union) else "samples"
+    return Goal.of(*(request.target["kind"] for request in union))
 
 
 def laid_out(
@@ -148,7 +172,8 @@ def laid_out(
         scores=base.scores,
         original=root.number,
         method=method,
-        params=task.get("params", {}),
+        params=task["params"],
+        params_from=task["params_from"],
         prune=task.get("prune"),
         sparse=None if offers.is_exact(db, method) else base.prune,
         updates=base.updates,

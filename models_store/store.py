@@ -17,7 +17,7 @@ from models_store.blobs import Blobs
 from models_store.errors import InvalidParams, Unavailable
 from models_store.settings import Settings
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The migration whose tables this code was written for."""
 
 SQLITE_AWAY = (

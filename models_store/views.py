@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, load_only
 
 from models_store import audits, events, offers, registry, versions
 from models_store.errors import NotFinished, NotFound
-from models_store.life import REQUEST_ENDED, Lane
+from models_store.life import REQUEST_ENDED, Goal, Lane
 from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model
 
 Row = TypeVar("Row", Job, Model)
@@ -67,7 +67,7 @@ def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestV
 def _view(
     request: ForgetRequest, model: Model, job: Job | None, designed: dict[str, Collection[str]]
 ) -> RequestView:
-    goal = "class" if request.target["kind"] == "class" else "samples"
+    goal = Goal.of(request.target["kind"])
     method = _method(request, model, job, goal)
     return RequestView(request, model.name, job, goal not in designed.get(method, (goal,)))
 
@@ -76,7 +76,7 @@ def _method(request: ForgetRequest, model: Model, job: Job | None, goal: str) ->
     """What serves the request: what it named, what its job took, or what the policy will take."""
     if request.method or (job is not None and job.method):
         return request.method or str(job.method if job else "")
-    return registry.policy_of(model).method(goal, request.lane or Lane.FAST)
+    return registry.policy_of(model).rung(goal, request.lane or Lane.FAST).method
 
 
 def of_jobs(db: Session, jobs: Sequence[Job]) -> list[JobView]:

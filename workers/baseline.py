@@ -1,6 +1,7 @@
 """Versions that forgot nothing: one that was uploaded is checked, one is trained here."""
 
 from dataclasses import asdict, replace
+from shutil import disk_usage
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 
 from models_store import datasets, jobs, lineage, outcomes, registry, rungs, versions
 from models_store.audits import Report
+from models_store.blobs import Blobs
 from models_store.claims import Claim
+from models_store.errors import StorageFull
 from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Subject
@@ -115,8 +118,13 @@ def _trained(
 def _logged(
     bench: Bench, claim: Claim, pulse: Pulse, subject: Subject, rows: Tensor, recipe: Recipe
 ) -> tuple[nn.Module, float, Blob]:
-    """The same with a log of every update; an attempt that is cut short begins anew."""
+    """The same with a log of every update; an attempt that is cut short begins anew.
+
+    Raises:
+        StorageFull: there is no room for the log, and for its copy while it is put away.
+    """
     net = bench.net(subject, claim.seed)
+    refuse_too_large(bench.store.blobs, *updates.size(net, recipe, len(rows)))
     with bench.store.blobs.workspace() as folder, (folder / "updates").open("w+b") as file:
         log = Recorder(file, net, rows)
         steps = training.fit(
@@ -132,6 +140,17 @@ def _logged(
         seconds = drive(whole, bench.store, claim, pulse, "")
         kept = bench.store.blobs.take_in(log.pieces())
     return net, seconds, Blob(digest=kept.digest, size=kept.size, media_type=updates.MEDIA)
+
+
+def refuse_too_large(blobs: Blobs, count: int, size: int) -> None:
+    """Raise `StorageFull` where a log of so many updates and bytes finds no room beside its copy."""
+    free = disk_usage(blobs.folder).free
+    if 2 * size > free:
+        raise StorageFull(
+            f"The log of the {count} updates would take {size / 1e9:.1f} GB, and as much again "
+            f"while it is put away; {free / 1e9:.1f} GB are free. Train in larger batches, for "
+            "fewer epochs or without `log_updates`, or make room."
+        )
 
 
 def _audited(

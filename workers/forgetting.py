@@ -151,7 +151,9 @@ def _candidate(
         forgotten=torch.tensor(rung.forgotten, dtype=torch.int64),
         recipe=rung.recipe,
         requests=rung.requests,
-        provenance=bench.provenance(claim.seed) | _deviation(claim),
+        provenance=bench.provenance(claim.seed)
+        | {"params_from": rung.params_from}
+        | _deviation(claim),
     )
 
 

@@ -1,7 +1,7 @@
 """The nouns of unlearning: pixels, samples, steps, recipes, methods. Torch only."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
@@ -85,6 +85,9 @@ class Step:
 
 Steps = Iterator[Step]
 
+Space = Mapping[str, Sequence[float | str]]
+"""Fields of a method, and for each the values that are worth a try."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
@@ -163,6 +166,8 @@ class Method(ABC):
     """Of `retain`, `recipe`, `updates`: what must be at hand, or the request is refused."""
     exact: ClassVar[bool] = False
     """True only where the result never saw the forget set."""
+    space: ClassVar[Space] = {}
+    """The values of fields among which `lethe tune` looks; nothing is tuned where there are none."""
 
     @classmethod
     def cost(cls) -> Cost:

@@ -14,7 +14,7 @@ from models_store.claims import Claim
 from models_store.errors import DigestMismatch, LostClaim, NameTaken, StorageFull, Unavailable
 from models_store.failpoints import failpoint
 from models_store.life import JobKind, Queue
-from workers import baseline, erasing, forgetting, importing, pooling
+from workers import baseline, erasing, forgetting, importing, pooling, searching
 from workers.bench import Bench, describe
 from workers.data.records import BadRow
 from workers.pulse import Pulse, Stopped, Why
@@ -30,6 +30,7 @@ WORK: dict[JobKind, Work] = {
     JobKind.FORGET: forgetting.run,
     JobKind.AUDIT: forgetting.review,
     JobKind.POOL: pooling.run,
+    JobKind.TUNE: searching.run,
     JobKind.ERASE: lambda bench, claim, pulse: erasing.run(bench.store, claim, pulse),
 }
 

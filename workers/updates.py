@@ -1,14 +1,15 @@
 """The log of a training: which images each update saw and what it changed, as one file.
 
 A safetensors file: `rows.<t>` int32 (m,), the rows of the dataset in the batch of update t, and
-`update.<t>.<name>` float32, how far each parameter and BatchNorm statistic moved. It takes four
-bytes for each of them and each update, and remembers every image of the training: it is erased
-with the version that it belongs to.
+`update.<t>` float32 (P,), how far all parameters and BatchNorm statistics moved, one after the
+other as its metadata say under `layout`. It takes four bytes for each of them and each update, and
+remembers every image of the training: it is erased with the version that it belongs to.
 """
 
 import json
 import struct
 from collections.abc import Iterator, Mapping
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from workers.kinds import Recipe
 from workers.training import Moment
 
 MEDIA = "application/vnd.lethe.updates"
@@ -39,8 +41,7 @@ class Recorder:
     def __call__(self, moment: Moment) -> None:
         """One update."""
         number, now = len(self._seen), self._now()
-        for name, value in now.items():
-            self._append(f"update.{number}.{name}", value - self._old[name], "F32")
+        self._append(f"update.{number}", now - self._old, "F32")
         self._seen.append(self._rows[moment.which.cpu()])
         self._old = now
 
@@ -48,17 +49,16 @@ class Recorder:
         """The finished file, from its beginning."""
         for number, rows in enumerate(self._seen):
             self._append(f"rows.{number}", rows, "I32")
-        header = json.dumps(self._header).encode()
+        layout = json.dumps([[name, list(value.shape)] for name, value in self._live.items()])
+        header = json.dumps({"__metadata__": {"layout": layout}, **self._header}).encode()
         header += b" " * (-len(header) % 8)
         yield struct.pack("<Q", len(header)) + header
         self._data.seek(0)
         yield from iter(lambda: self._data.read(PIECE), b"")
 
-    def _now(self) -> dict[str, Tensor]:
-        return {
-            name: value.detach().cpu().float().clone(memory_format=torch.contiguous_format)
-            for name, value in self._live.items()
-        }
+    def _now(self) -> Tensor:
+        live = self._live.values()
+        return torch.cat([value.detach().float().flatten() for value in live]).cpu()
 
     def _append(self, name: str, value: Tensor, kind: str) -> None:
         size = value.numel() * value.element_size()
@@ -69,20 +69,44 @@ class Recorder:
 
 
 class Log(Mapping[str, Tensor]):
-    """A finished file; a tensor is read when it is asked for."""
+    """A finished file: `rows.<t>`, and `update.<t>.<name>` for each parameter and statistic.
+
+    A tensor is read when it is asked for.
+    """
 
     def __init__(self, path: Path) -> None:
         opened: Any = safe_open(path, framework="pt")
         self._file, self._names = opened, frozenset[str](opened.keys())
+        self._places, start = dict[str, tuple[int, list[int]]](), 0
+        for name, shape in json.loads(opened.metadata()["layout"]):
+            self._places[name] = start, shape
+            start += prod(shape)
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
+        kind, number, *rest = name.split(".", 2)
+        stored = f"{kind}.{number}"
+        if stored not in self._names or (kind == "rows") is bool(rest):
             raise KeyError(name)
-        found: Tensor = self._file.get_tensor(name)
-        return found
+        if kind == "rows":
+            rows: Tensor = self._file.get_tensor(stored)
+            return rows
+        start, shape = self._places[rest[0]]
+        found: Tensor = self._file.get_slice(stored)[start : start + prod(shape)]
+        return found.view(shape)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        for stored in self._names:
+            if stored.startswith("rows."):
+                yield stored
+            else:
+                yield from (f"{stored}.{name}" for name in self._places)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._names) // 2 * (1 + len(self._places))
+
+
+def size(model: nn.Module, recipe: Recipe, images: int) -> tuple[int, int]:
+    """How many updates a training makes at the most, and how many bytes their log takes."""
+    updates = recipe.epochs * ceil(images / recipe.batch_size)
+    numbers = sum(v.numel() for v in model.state_dict().values() if v.is_floating_point())
+    return updates, 4 * (updates * numbers + recipe.epochs * images)

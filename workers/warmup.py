@@ -18,9 +18,10 @@ from models_store.crew import Badge
 from models_store.errors import Unavailable
 from models_store.life import Queue
 from models_store.offers import Ability
+from models_store.recipe_files import RecipeFile
 from models_store.rungs import Subject
 from models_store.store import Store
-from workers import audits, gauge, methods, pruning, shelf
+from workers import audits, gauge, methods, pruning, recipes, shelf
 from workers.bench import KEPT, Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
@@ -106,6 +107,7 @@ def abilities() -> list[Ability]:
         traits = {
             "designed_for": sorted(kind.designed_for),
             "cost": asdict(kind.cost()),
+            "tunable": bool(kind.space),
             **_needs(kind),
         }
         found.append(_ability("method", name, kind, traits))
@@ -113,7 +115,21 @@ def abilities() -> list[Ability]:
         found.append(_ability("pruner", name, pruner, _needs(pruner)))
     found += [Ability("net", net.name, net.about, net.schema, {}) for net in shelf.architectures()]
     found.append(_ability("recipe", "default", Recipe))
-    return found
+    return found + [_tuned(name, file) for name, file in recipes.found().items()]
+
+
+def _tuned(name: str, file: RecipeFile) -> Ability:
+    """The parameters of a recipe file, and which models it fits."""
+    fits = {
+        "dataset": file.dataset,
+        "architecture": file.architecture,
+        "parameters": file.parameters,
+    }
+    params = {
+        goal.value: {method: each.params for method, each in tuned.items()}
+        for goal, tuned in file.tuned.items()
+    }
+    return Ability("tuned", name, file.about, {}, fits | params)
 
 
 def _needs(kind: type[Method] | type[Pruner]) -> dict[str, object]:

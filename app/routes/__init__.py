@@ -13,12 +13,13 @@ from app.routes.jobs import router as jobs
 from app.routes.models import router as models
 from app.routes.pools import router as pools
 from app.routes.records import router as records
+from app.routes.tunings import router as tunings
 from app.routes.versions import router as versions
 from app.routes.workshop import router as workshop
 from models_store.errors import Unavailable
 
 GUARDED = (
-    datasets, models, versions, audits, pools, forget_requests, decisions, records, jobs, workshop,
+    datasets, models, versions, audits, pools, tunings, forget_requests, decisions, records, jobs, workshop,
 )  # fmt: skip
 
 

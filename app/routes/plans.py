@@ -34,6 +34,10 @@ class RungOut(Out):
     lane: Lane | None
     method: str
     params: dict[str, Any]
+    """Beside the method's own defaults."""
+    params_from: str
+    """Who named them: `request`, `policy`, `tuning {id}`, `recipe {name}`, or `method` where it
+    runs by its own defaults."""
     prune: dict[str, Any] | None
     """What would run before it."""
     base_version: int
@@ -54,6 +58,7 @@ class RungOut(Out):
             lane=rung.lane,
             method=bill.method,
             params=dict(bill.params),
+            params_from=rung.params_from,
             prune=None if bill.prune is None else dict(bill.prune),
             base_version=rung.base_version,
             forget=bill.sizes.forget,

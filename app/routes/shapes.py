@@ -1,12 +1,12 @@
 """A forget request and a job as several paths show them, and a part of what is asked."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from app.wire import In, Json, Name, Out
+from app.wire import Json, Name, Out
 from models_store.life import (
     REQUEST_ENDED,
     REQUEST_NEXT,
@@ -18,6 +18,7 @@ from models_store.life import (
     Regime,
     RequestStatus,
 )
+from models_store.policy import Prune
 from models_store.views import JobView, RequestView
 
 POLL_SECONDS = {
@@ -28,21 +29,13 @@ POLL_SECONDS = {
 }
 
 
-class PruneIn(In):
+class PruneIn(Prune):
     """Make the net sparse before the method runs; its zeros stay in every version that follows."""
 
     method: Name
     """A name from `pruners` in `GET /methods`."""
-    sparsity: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, examples=[0.95])]
-    """The share of the prunable weights that becomes zero."""
     params: Json = Field(default_factory=dict)
     """Its other parameters; its schema stands next to its name."""
-
-    @model_validator(mode="after")
-    def _once(self) -> Self:
-        if "sparsity" in self.params:
-            raise ValueError("give `sparsity` once, outside of `params`")
-        return self
 
 
 class Failure(Out):

@@ -4,6 +4,7 @@ from models_store.columns import Base
 from models_store.tables.data import Dataset, Sample, Shard
 from models_store.tables.house import Blob, Event, Lock, Offer, Secret, Tombstone, Worker
 from models_store.tables.pools import Pool, PoolMember
+from models_store.tables.tunings import Trial, TunedParams
 from models_store.tables.versions import Audit, AuditTest, Model, Version, VersionSample
 from models_store.tables.work import Attempt, ForgetRequest, Job, JobRequest, RequestSample
 
@@ -28,6 +29,8 @@ __all__ = [
     "Secret",
     "Shard",
     "Tombstone",
+    "Trial",
+    "TunedParams",
     "Version",
     "VersionSample",
     "Worker",

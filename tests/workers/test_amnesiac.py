@@ -9,10 +9,13 @@ from given import again, carried_out, net, world
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models_store.blobs import Blobs
+from models_store.errors import StorageFull
+from workers.baseline import refuse_too_large
 from workers.kinds import Given, Recipe
 from workers.methods.amnesiac import Amnesiac
 from workers.training import fit
-from workers.updates import Log, Recorder
+from workers.updates import Log, Recorder, size
 
 RECIPE = Recipe(epochs=3, batch_size=2, learning_rate=0.02)
 
@@ -55,8 +58,29 @@ def test_every_image_is_seen_once_an_epoch(log: tuple[Path, dict[str, Tensor]]) 
 def test_the_log_is_a_safetensors_file(log: tuple[Path, dict[str, Tensor]]) -> None:
     whole, updates = load_file(log[0]), Log(log[0])
 
-    assert whole.keys() == set(updates)
-    assert all(torch.equal(value, updates[name]) for name, value in whole.items())
+    moved = [name for name, value in log[1].items() if value.is_floating_point()]
+    assert set(updates) == {f"rows.{t}" for t in range(72)} | {
+        f"update.{t}.{name}" for t in range(72) for name in moved
+    }
+    assert len(updates) == len(set(updates))
+    for t in range(72):
+        parts = [updates[f"update.{t}.{name}"].flatten() for name in moved]
+        assert torch.equal(whole[f"update.{t}"], torch.cat(parts))
+
+
+def test_the_size_of_a_log_is_known_before_the_training(
+    log: tuple[Path, dict[str, Tensor]],
+) -> None:
+    count, foreseen = size(net(), RECIPE, 48)
+
+    whole = load_file(log[0])
+    assert count == 72
+    assert foreseen == sum(value.nbytes for value in whole.values())
+
+
+def test_a_log_that_the_disk_cannot_hold_is_refused_with_its_size(tmp_path: Path) -> None:
+    with pytest.raises(StorageFull, match=r"390625 updates would take 1000000\.0 GB"):
+        refuse_too_large(Blobs(tmp_path), 390625, 10**15)
 
 
 def test_the_updates_that_saw_the_sample_are_taken_back(

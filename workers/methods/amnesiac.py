@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 
 from workers.batches import Feed
-from workers.kinds import Given, Method, Recipe, Steps
+from workers.kinds import Given, Method, Recipe, Space, Steps
 from workers.training import loop
 
 
@@ -29,6 +29,7 @@ class Amnesiac(Method):
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"samples"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain", "updates"})
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "epochs": (2, 4)}
 
     limit: Annotated[float, Gt(0), Le(1)] = 0.5
     """Refuse if a larger share of all updates would be taken back."""

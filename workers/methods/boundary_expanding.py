@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from workers.heads import head, narrow, widen
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 from workers.push import Push
 
 
@@ -26,6 +26,7 @@ class BoundaryExpanding(Push):
     """
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"class"})
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "retain_share": (1.0, 3.0)}
 
     train: Literal["all", "head"] = "all"
     """What learns: every weight, or the last linear layer alone."""

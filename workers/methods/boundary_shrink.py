@@ -10,7 +10,7 @@ from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
 
 from workers.batches import Batch
-from workers.kinds import Cost, Given, State, Steps
+from workers.kinds import Cost, Given, Space, State, Steps
 from workers.modes import dtype_of, frozen
 from workers.neighbours import SEARCHED, Search, nearest
 from workers.push import Push, elsewhere
@@ -35,6 +35,7 @@ class BoundaryShrink(Push):
     """
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"class"})
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "retain_share": (2.0, 4.0)}
 
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""

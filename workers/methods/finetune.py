@@ -1,12 +1,12 @@
 """Finetune: go on training on what is kept, and let the rest fade."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
 from workers.finetuning import Finetuning
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,11 @@ class Finetune(Finetuning):
     arXiv:1911.04933, and Jia, Liu et al., NeurIPS 2023, arXiv:2304.04934, section 2: the minimum
     of L(theta; D_r), begun at the original. Ours: BatchNorm and the schedule are parameters.
     """
+
+    space: ClassVar[Space] = {
+        "learning_rate": (0.003, 0.01, 0.03, 0.1),
+        "schedule": ("constant", "cosine"),
+    }
 
     batchnorm: Literal["train", "frozen", "recalibrate"] = "train"
     """What becomes of BatchNorm statistics: `train` lets every batch of retain images move them,

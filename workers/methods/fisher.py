@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from workers.gradients import flat, move, squares, trained
 from workers.heads import head
-from workers.kinds import Cost, Given, Method, State, Step, Steps
+from workers.kinds import Cost, Given, Method, Space, State, Step, Steps
 from workers.modes import dtype_of
 
 
@@ -30,6 +30,7 @@ class Fisher(Method):
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"class"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
+    space: ClassVar[Space] = {"strength": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)}
 
     strength: Annotated[float, Ge(0)] = 0.003
     """The standard deviation of the noise is strength * max(F, floor)^(-power)."""

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from workers.batches import Batch, Feed
-from workers.kinds import Cost, Given, Method, Recipe, Steps
+from workers.kinds import Cost, Given, Method, Recipe, Space, Steps
 from workers.modes import settle
 from workers.push import enough
 from workers.training import Forward, learn, loop
@@ -27,6 +27,8 @@ class GradientAscent(Method):
     Golatkar et al., CVPR 2020, arXiv:1911.04933: theta + rate * grad CE(theta; D_f). Ours: the
     stop, and BatchNorm statistics that stay.
     """
+
+    space: ClassVar[Space] = {"learning_rate": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
 
     learning_rate: Annotated[float, Gt(0)] = 1e-4
     epochs: Annotated[int, Ge(1)] = 5

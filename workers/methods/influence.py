@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from workers.gradients import AT_ONCE, Curvature, curved, flat, gradient, move, removal, trained
-from workers.kinds import Cost, Given, Method, State, Step, Steps
+from workers.kinds import Cost, Given, Method, Space, State, Step, Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class Influence(Method):
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"samples"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
+    space: ClassVar[Space] = {"strength": (1.0, 3.0, 10.0), "damping": (1e-3, 1e-2)}
 
     strength: Annotated[float, Gt(0)] = 1.0
     """How much of the step is taken; 1 is the Newton step."""

@@ -9,7 +9,7 @@ from annotated_types import Gt
 from torch import nn
 
 from workers.gradients import AT_ONCE, flat, gradient, move, removal, trained
-from workers.kinds import Cost, Given, Method, Step, Steps
+from workers.kinds import Cost, Given, Method, Space, Step, Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class InfluenceFirstOrder(Method):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
+    space: ClassVar[Space] = {"strength": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)}
 
     strength: Annotated[float, Gt(0)] = 1.0
     """What stands for the inverse Hessian: the length of the step."""

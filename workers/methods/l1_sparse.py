@@ -1,14 +1,14 @@
 """l1-sparse: finetuning on what is kept, under a penalty that lets unneeded weights fade."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from workers.finetuning import Finetuning
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 from workers.training import Moment
 
 Schedule = Literal["decay", "growth", "constant"]
@@ -25,6 +25,8 @@ class L1Sparse(Finetuning):
     Source: Jia, Liu et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
     arXiv:2304.04934, equation 3. Ours: the choice of tensors, and the proximal step.
     """
+
+    space: ClassVar[Space] = {"gamma": (3e-5, 1e-4, 3e-4), "learning_rate": (0.03, 0.1)}
 
     gamma: Annotated[float, Ge(0)] = 1e-4
     """Weight of the penalty, gamma * |w| summed over all chosen weights."""

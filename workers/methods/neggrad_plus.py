@@ -1,14 +1,14 @@
 """NegGrad+: up the loss of the forgotten images, down that of the retained ones."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from workers.batches import Batch
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 from workers.push import Push, enough
 from workers.training import Forward
 
@@ -25,6 +25,8 @@ class NeggradPlus(Push):
     arXiv:2302.09880, section 4 (NegGrad+): alpha * CE(D_r) - (1 - alpha) * CE(D_f). Ours: the
     ceiling on the second term, and that BatchNorm normalises by retain images.
     """
+
+    space: ClassVar[Space] = {"learning_rate": (0.01, 0.03, 0.1), "alpha": (0.8, 0.95)}
 
     learning_rate: Annotated[float, Gt(0)] = 0.03
     epochs: Annotated[int, Ge(1)] = 2

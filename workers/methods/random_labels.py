@@ -1,14 +1,14 @@
 """Random labels: every forgotten image learns a label drawn at random."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
 from workers.batches import Targets
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 from workers.push import Push, drawn, elsewhere
 
 
@@ -26,6 +26,8 @@ class RandomLabels(Push):
     Hayase et al. 2020: the minimum of CE(f(x), y') with y' uniform. Ours: other forgotten classes
     are not drawn, and BatchNorm normalises by retain images.
     """
+
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "retain_share": (3.0, 6.0)}
 
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from workers.batches import Batch
-from workers.kinds import Given, Steps
+from workers.kinds import Given, Space, Steps
 from workers.modes import autocast, dtype_of, frozen, full
 from workers.push import Push, drawn, elsewhere
 from workers.training import Forward, Moment
@@ -31,6 +31,8 @@ class Salun(Push):
     the paper in place of passes by turns, other forgotten classes are not drawn, no weight decay
     or momentum reaches a weight that is to stay, and BatchNorm normalises by retain images.
     """
+
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "salient": (0.3, 0.5)}
 
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the forget set."""

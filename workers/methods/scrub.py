@@ -1,7 +1,7 @@
 """SCRUB: a student leaves its teacher on the forgotten images and stays with it on the others."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from workers.batches import Batch, Feed
 from workers.finetuning import Finetuning
-from workers.kinds import RECALIBRATION, Cost, Given, Samples, Steps
+from workers.kinds import RECALIBRATION, Cost, Given, Samples, Space, Steps
 from workers.modes import BatchNorm, autocast, dtype_of, frozen, full
 from workers.push import enough
 from workers.training import Forward
@@ -33,6 +33,8 @@ class Scrub(Finetuning):
     BatchNorm normalises by retain images alone, and leaving
     ends where it is enough. There is no rewinding (SCRUB+R).
     """
+
+    space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "alpha": (0.1, 0.5)}
 
     epochs: Annotated[int, Ge(1)] = 5
     """Passes over the retain set."""

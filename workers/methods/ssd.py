@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
-from workers.kinds import Cost, Given, Method, Samples, State, Step, Steps
+from workers.kinds import Cost, Given, Method, Samples, Space, State, Step, Steps
 from workers.modes import dtype_of
 
 KINDS = ("forget", "retain")
@@ -33,6 +33,7 @@ class Ssd(Method):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
+    space: ClassVar[Space] = {"alpha": (1.5, 2.0, 3.0, 5.0, 10.0)}
 
     alpha: Annotated[float, Gt(0)] | None = None
     """How much more a weight must matter to the forget set than to all data, to be shrunk. null:
