@@ -45,15 +45,19 @@ def attempts(db: Session, job_id: UUID) -> list[Attempt]:
 
 
 def waiting(db: Session, queues: Sequence[Queue], limit: int = 10) -> list[UUID]:
-    """Jobs that could be claimed now: in the order of the queues, then overdue and oldest first."""
+    """Jobs that could be claimed now: in the order of the queues, then overdue and oldest first.
+
+    In each queue, builds of reference pools come last: they make way for requests.
+    """
     rows = db.execute(
-        select(Job.id, Job.queue)
+        select(Job.id, Job.queue, Job.kind)
         .where(claimable(), Job.queue.in_(queues))
         .order_by(Job.due_at.asc().nulls_last(), Job.id)
         .limit(200)
     ).all()
     order = list(Queue)
-    return [row.id for row in sorted(rows, key=lambda row: order.index(row.queue))[:limit]]
+    rows = sorted(rows, key=lambda row: (order.index(row.queue), row.kind is JobKind.POOL))
+    return [row.id for row in rows[:limit]]
 
 
 def passed_over(db: Session, worker: str, queues: Sequence[Queue]) -> bool:

@@ -117,13 +117,18 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """Background work makes way for a fast job that its own worker would otherwise keep waiting."""
-    in_background = job.follows is not None or job.kind is JobKind.POOL
-    if not in_background or job.queue is Queue.FAST:
+    """Background work makes way for a fast job that its own worker would otherwise keep waiting.
+
+    The build of a pool, for which nobody waits, also makes way for requests of its own queue.
+    """
+    builds = job.kind is JobKind.POOL
+    if not (builds or job.follows is not None) or job.queue is Queue.FAST:
         return False
-    return bool(
-        db.scalar(select(exists().where(Job.queue == Queue.FAST, Job.status == JobStatus.QUEUED)))
-    )
+    urgent = (Job.queue == Queue.FAST) & (Job.status == JobStatus.QUEUED)
+    if builds:
+        requests = Job.kind.in_((JobKind.FORGET, JobKind.AUDIT))
+        urgent |= (Job.queue == job.queue) & requests & claimable()
+    return bool(db.scalar(select(exists().where(urgent))))
 
 
 def save_checkpoint(db: Session, claim: Claim, checkpoint: dict[str, Any]) -> dict[str, Any] | None:
