@@ -6,7 +6,7 @@ import socket
 import threading
 from time import monotonic
 
-from models_store import crew, desk, retention
+from models_store import crew, desk, retention, upkeep
 from models_store.errors import Unavailable
 from models_store.failpoints import failpoint
 from models_store.store import Store
@@ -92,12 +92,17 @@ class Relay:
                     log.warning("job %s was lost by its worker and reaped", job_id)
 
     def _tend(self) -> None:
-        """Withdraw what is past its grace, and order what may go now to be erased."""
+        """Withdraw what is past its grace, order it to be erased, and worn pools to be rebuilt."""
         with self._store.read() as db:
             models = retention.models_to_tend(db)
         for model_id in models:
             with self._store.begin() as db:
                 retention.tend(db, model_id)
+        with self._store.read() as db:
+            worn = upkeep.worn(db)
+        for model_id in worn:
+            with self._store.begin() as db:
+                upkeep.rebuild(db, model_id)
 
     def _note(self, trouble: str) -> None:
         """Say each trouble once, and once that it is over."""

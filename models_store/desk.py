@@ -10,7 +10,7 @@ from models_store import crew, jobs, outcomes
 from models_store.claims import Claim, claimable
 from models_store.columns import now
 from models_store.errors import LostClaim
-from models_store.life import JOB_ENDED, JobKind, JobStatus, Queue
+from models_store.life import BACKGROUND, JOB_ENDED, JobKind, JobStatus, Queue
 from models_store.settings import Settings
 from models_store.tables import Attempt, Job
 
@@ -49,13 +49,15 @@ def waiting(db: Session, queues: Sequence[Queue], limit: int = 10) -> list[UUID]
 
     First those whose attempt was lost or failed: they had their turn, and somebody has waited for
     them all along. Then in the order of the queues; in each what is due first, then the oldest.
+    Jobs that nobody waits for, such as builds of reference pools, come last in their queue.
     """
     place = case({queue: number for number, queue in enumerate(Queue)}, value=Job.queue)
+    idle = Job.kind.in_(BACKGROUND)
     return list(
         db.scalars(
             select(Job.id)
             .where(claimable(), Job.queue.in_(queues))
-            .order_by(Job.failures == 0, place, Job.due_at.asc().nulls_last(), Job.id)
+            .order_by((Job.failures == 0) | idle, place, idle, Job.due_at.nulls_last(), Job.id)
             .limit(limit)
         )
     )

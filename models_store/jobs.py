@@ -117,13 +117,18 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """Background work makes way for a fast job that its own worker would otherwise keep waiting."""
-    in_background = job.follows is not None or job.kind in BACKGROUND
-    if not in_background or job.queue is Queue.FAST:
+    """Background work makes way for a fast job that its own worker would otherwise keep waiting.
+
+    What nobody waits for, such as the build of a pool, also does for requests of its own queue.
+    """
+    idle = job.kind in BACKGROUND
+    if not (idle or job.follows is not None) or job.queue is Queue.FAST:
         return False
-    return bool(
-        db.scalar(select(exists().where(Job.queue == Queue.FAST, Job.status == JobStatus.QUEUED)))
-    )
+    urgent = (Job.queue == Queue.FAST) & (Job.status == JobStatus.QUEUED)
+    if idle:
+        requests = Job.kind.in_((JobKind.FORGET, JobKind.AUDIT))
+        urgent |= (Job.queue == job.queue) & requests & claimable()
+    return bool(db.scalar(select(exists().where(urgent))))
 
 
 def save_checkpoint(db: Session, claim: Claim, checkpoint: dict[str, Any]) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import batches, offers, pools, registry, requests
+from models_store import batches, offers, pools, registry, requests, versions
 from models_store.audits import Report
 from models_store.claims import Claim
 from models_store.life import RequestStatus, VersionState
@@ -13,7 +13,8 @@ from models_store.tables import ForgetRequest, Job, JobRequest, Model, Version
 
 def deciding_tier(db: Session, model: Model, rung: Rung) -> int:
     """The audit tier whose gates decide on a rung of this model now."""
-    has_pool = pools.is_usable(db, model, rung.recipe)
+    root = versions.get(db, model.id, str(rung.original))
+    has_pool = pools.is_usable(db, model, root)
     return registry.policy_of(model).tier(has_pool=has_pool)
 
 

@@ -1,5 +1,8 @@
 """Where a version comes from: what its line was trained on, and what it has forgotten since."""
 
+import hashlib
+from array import array
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
@@ -114,6 +117,15 @@ def remembers_erased(db: Session, version: Version) -> bool:
 def training_rows(db: Session, root: Version, dataset_id: UUID) -> list[int]:
     """Positions that the imported or trained version `root` has seen, ascending."""
     return list(db.scalars(seen_rows(db, root, dataset_id).order_by(Sample.position)))
+
+
+def origin(db: Session, root: Version, dataset_id: UUID) -> dict[str, Any]:
+    """What `root` was trained on, so told that versions which were told alike saw the same rows."""
+    if "splits" in root.trained_on:
+        left_out = root.trained_on.get("except_requests", [])
+        return {"splits": sorted(root.trained_on["splits"]), "except_requests": sorted(left_out)}
+    rows = array("q", training_rows(db, root, dataset_id))
+    return {"rows": hashlib.sha256(rows.tobytes()).hexdigest()}
 
 
 def seen_rows(db: Session, root: Version, dataset_id: UUID) -> Select[int]:

@@ -57,6 +57,20 @@ class Rungs(BaseModel):
         return said if isinstance(said, Step) else Step(method=said)
 
 
+class PoolPolicy(BaseModel):
+    """What becomes of the reference pool when requests have worn it out."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    rebuild: Literal["never", "halves", "all"] = "halves"
+    """Are members that have retired replaced, once too few are left for tier 1? `halves`: those
+    trained on random halves. `all`: also those that were ordered without a class of which training
+    data is left. Only a pool that somebody has ordered is ever rebuilt."""
+
+    size: Annotated[int, Field(ge=0, le=64, multiple_of=2)] | None = None
+    """How many halves it is brought to; by default as many as were ever ordered."""
+
+
 class Policy(BaseModel):
     """What `GET` and `PUT /models/{id}/policy` speak."""
 
@@ -84,6 +98,9 @@ class Policy(BaseModel):
     grace_seconds: Annotated[int, Field(ge=0)] = 7 * 24 * 3600
     """How long a superseded version that remembers erased data may still be downloaded, and one that
     failed its audit stays on disk."""
+
+    pool: PoolPolicy = PoolPolicy()
+    """Reference models retire with what they saw; is the pool kept up by itself?"""
 
     def tier(self, *, has_pool: bool) -> int:
         """The tier that decides."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models_store import datasets, events, jobs, lineage, registry, rungs, targets, versions
 from models_store.claims import Claim
 from models_store.errors import NoRecipe, NotFound, NotReady
-from models_store.life import JobKind, JobStatus, MemberKind, MemberState, Queue
+from models_store.life import JOB_ENDED, JobKind, MemberKind, MemberState, Queue
 from models_store.rungs import Subject
 from models_store.tables import Blob, Dataset, Job, Model, Pool, PoolMember, Sample, Version
 
@@ -23,7 +23,7 @@ LEAST = 6
 """Halves that must be ready before an audit leans on a pool: three that did not see an image."""
 
 ORIGIN = ("architecture", "parameters", "mean", "std")
-"""What of a model, beside its dataset and recipe, says to which pool it belongs."""
+"""What of a model says to which pool it belongs, beside its dataset, recipe and training rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,31 +79,33 @@ def root_of(db: Session, model: Model) -> Version:
     return lineage.line(db, served)[-1]
 
 
-def _key(model: Model, recipe: Mapping[str, Any]) -> str:
-    origin = {name: getattr(model, name) for name in ORIGIN} | {"recipe": recipe}
+def _key(db: Session, model: Model, root: Version) -> str:
+    origin = {name: getattr(model, name) for name in ORIGIN} | {
+        "recipe": root.recipe,
+        "trained_on": lineage.origin(db, root, model.dataset_id),
+    }
     return hashlib.sha256(rfc8785.dumps(origin)).hexdigest()
 
 
-def find(db: Session, model: Model, recipe: Mapping[str, Any] | None) -> Pool | None:
-    """The pool for nets of this model trained by this recipe."""
-    if recipe is None:
+def find(db: Session, model: Model, root: Version) -> Pool | None:
+    """The pool for nets of this model trained as `root` was: by its recipe, on its rows."""
+    if root.recipe is None:
         return None
-    return db.scalar(
-        select(Pool).where(Pool.dataset_id == model.dataset_id, Pool.key == _key(model, recipe))
-    )
+    key = _key(db, model, root)
+    return db.scalar(select(Pool).where(Pool.dataset_id == model.dataset_id, Pool.key == key))
 
 
 def of_model(db: Session, model: Model) -> Pool:
     """The pool of the line that a model serves. Raises `NotReady`, `NotFound`."""
-    pool = find(db, model, root_of(db, model).recipe)
+    pool = find(db, model, root_of(db, model))
     if pool is None:
         raise NotFound(f"The model {model.name!r} has no reference pool yet.")
     return pool
 
 
-def is_usable(db: Session, model: Model, recipe: Mapping[str, Any] | None) -> bool:
-    """Has the model a pool with enough halves to lean on?"""
-    pool = find(db, model, recipe)
+def is_usable(db: Session, model: Model, root: Version) -> bool:
+    """Has the line that began with `root` a pool with enough halves to lean on?"""
+    pool = find(db, model, root)
     return pool is not None and ready(members(db, pool.id))["halves"] >= LEAST
 
 
@@ -122,18 +124,29 @@ def ready(found: Sequence[PoolMember]) -> dict[str, Any]:
     }
 
 
-def building(db: Session, pool_id: UUID) -> Job | None:
+def builds(db: Session, pool: Pool) -> list[Job]:
+    """All jobs that built, or are to build, a pool; in the order in which they were ordered."""
+    ordered = select(Job).where(Job.kind == JobKind.POOL, Job.dataset_id == pool.dataset_id)
+    found = db.scalars(ordered.order_by(Job.id))
+    return [job for job in found if job.task["pool"] == str(pool.id)]
+
+
+def building(db: Session, pool: Pool) -> Job | None:
     """The job that builds a pool, while it has not ended."""
-    open_ones = select(Job).where(
-        Job.kind == JobKind.POOL, Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
-    )
-    return next((j for j in db.scalars(open_ones) if j.task["pool"] == str(pool_id)), None)
+    return next((job for job in builds(db, pool) if job.status not in JOB_ENDED), None)
 
 
 # ---- building -------------------------------------------------------------------------------------
 
 
-def order(db: Session, model: Model, size: int, retrains: Sequence[Retrains], actor: str) -> Job:
+def order(
+    db: Session,
+    model: Model,
+    size: int,
+    retrains: Sequence[Retrains],
+    actor: str,
+    queue: Queue = Queue.EXACT,
+) -> Job:
     """Have a pool brought to `size` halves and so many retrains; the job that does it.
 
     Raises:
@@ -141,19 +154,19 @@ def order(db: Session, model: Model, size: int, retrains: Sequence[Retrains], ac
         NoRecipe: it is not known how the served line was trained.
         UnknownSamples: the dataset has no such class.
     """
-    recipe = root_of(db, model).recipe
-    if recipe is None:
+    root = root_of(db, model)
+    if root.recipe is None:
         raise NoRecipe(
             f"The reference models of {model.name!r} are trained as it was, but the version that "
             "it serves goes back to weights that were registered without their recipe."
         )
-    pool = _made(db, model, recipe)
-    if (other := building(db, pool.id)) is not None:
+    pool = _made(db, model, root)
+    if (other := building(db, pool)) is not None:
         raise NotReady(f"The job {other.id} is building this pool.", job=str(other.id))
     dataset = db.get_one(Dataset, model.dataset_id)
     without = [{"label": targets.label_of(dataset, r.label), "size": r.size} for r in retrains]
     job = jobs.open_job(
-        db, JobKind.POOL, Queue.EXACT,
+        db, JobKind.POOL, queue,
         task={"pool": str(pool.id), "size": size, "retrains": without},
         model_id=model.id, dataset_id=model.dataset_id,
     )  # fmt: skip
@@ -164,10 +177,12 @@ def order(db: Session, model: Model, size: int, retrains: Sequence[Retrains], ac
     return job
 
 
-def _made(db: Session, model: Model, recipe: dict[str, Any]) -> Pool:
+def _made(db: Session, model: Model, root: Version) -> Pool:
     """The pool, found or made; its row stays locked, so that one build is ordered at a time."""
+    assert root.recipe is not None
+    key = _key(db, model, root)
     fresh = Pool(
-        dataset_id=model.dataset_id, key=_key(model, recipe), recipe=recipe,
+        dataset_id=model.dataset_id, key=key, recipe=root.recipe,
         **{name: getattr(model, name) for name in ORIGIN},
     )  # fmt: skip
     try:
@@ -175,7 +190,7 @@ def _made(db: Session, model: Model, recipe: dict[str, Any]) -> Pool:
             db.add(fresh)
     except IntegrityError:
         pass
-    mine = (Pool.dataset_id == model.dataset_id) & (Pool.key == _key(model, recipe))
+    mine = (Pool.dataset_id == model.dataset_id) & (Pool.key == key)
     return db.scalars(select(Pool).where(mine).with_for_update()).one()
 
 

@@ -45,16 +45,19 @@ def tend(db: Session, model_id: UUID) -> Job | None:
     retiring.retire(db, model.dataset_id)
     if not _anything_to_erase(db, model):
         return None
-    open_one = exists().where(
-        Job.kind == JobKind.ERASE,
-        Job.dataset_id == model.dataset_id,
-        Job.status.in_(UNFINISHED),
-    )
-    if db.scalar(select(open_one)):
+    if is_erasing(db, model.dataset_id):
         return None
     return jobs.open_job(
         db, JobKind.ERASE, Queue.UPKEEP, model_id=model.id, dataset_id=model.dataset_id
     )
+
+
+def is_erasing(db: Session, dataset_id: UUID) -> bool:
+    """Is a job on its way that erases what a dataset's models need no more?"""
+    open_one = exists().where(
+        Job.kind == JobKind.ERASE, Job.dataset_id == dataset_id, Job.status.in_(UNFINISHED)
+    )
+    return bool(db.scalar(select(open_one)))
 
 
 def _anything_to_erase(db: Session, model: Model) -> bool:

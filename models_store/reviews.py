@@ -64,8 +64,7 @@ def order(db: Session, model: Model, version: Version, tier: int | None, actor: 
     job = _maker(db, version)
     _refuse_impossible(db, version, job)
     if tier is None:
-        root = pools.root_of(db, model)
-        has_pool = pools.is_usable(db, model, root.recipe)
+        has_pool = pools.is_usable(db, model, pools.root_of(db, model))
         tier = registry.policy_of(model).tier(has_pool=has_pool)
     review = _open(db, version, job, tier)
     for request in _union(job):  # told to no one, but counted

@@ -33,6 +33,8 @@ class Candidate:
     after: nn.Module
     facts_before: VersionFacts
     facts_after: VersionFacts
+    original: int
+    """The version that the line began with; it leads to the reference pool."""
     known_before: Scores | None
     goal: str
     requested: Tensor
@@ -42,8 +44,6 @@ class Candidate:
     forgotten: Tensor
     """Rows that anybody has had forgotten: they stand for nobody's unseen images any more."""
     known_after: Scores | None = None
-    recipe: Mapping[str, Any] | None = None
-    """How the line was trained; it leads to the reference pool."""
     tier: int = 0
     attempt: int = 1
     neighbours: Tensor | None = None
@@ -111,7 +111,7 @@ def _evidence(
     pool, retrains = None, list[Retrain]()
     if candidate.tier:
         pool, retrains = gather(
-            bench, candidate.subject, candidate.recipe, plan.rows, candidate.removed
+            bench, candidate.subject, candidate.original, plan.rows, candidate.removed
         )
     return replace(
         seen,

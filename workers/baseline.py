@@ -168,6 +168,7 @@ def _audited(
         after=net,
         facts_before=facts,
         facts_after=facts,
+        original=facts.number,
         known_before=None,
         goal="none",
         requested=NOTHING,

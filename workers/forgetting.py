@@ -149,7 +149,7 @@ def _candidate(
         training=torch.tensor(rung.training),
         retain=given.retain.index.cpu(),
         forgotten=torch.tensor(rung.forgotten, dtype=torch.int64),
-        recipe=rung.recipe,
+        original=rung.original,
         requests=rung.requests,
         provenance=bench.provenance(claim.seed)
         | {"params_from": rung.params_from}

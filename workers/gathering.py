@@ -1,13 +1,12 @@
 """What reference models say of the rows of an audit: read from their blobs, never computed again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models_store import pools, registry
+from models_store import pools, registry, versions
 from models_store.errors import NotFound
 from models_store.life import MemberKind, MemberState
 from models_store.rungs import Subject
@@ -19,16 +18,18 @@ from workers.scoring import load_scores
 
 
 def gather(
-    bench: Bench, subject: Subject, recipe: Mapping[str, Any] | None, rows: Tensor, removed: Tensor
+    bench: Bench, subject: Subject, original: int, rows: Tensor, removed: Tensor
 ) -> tuple[References | None, list[Retrain]]:
     """The reference pool of a model, and those of its retrains that never saw the forget set.
 
     Args:
+        original: number of the version that the line began with.
         rows: (n,) int64 rows that the candidate is scored on, ascending.
         removed: (m,) int64 rows of the forget set.
     """
     with bench.store.read() as db:
-        pool = pools.find(db, registry.get(db, str(subject.model_id)), recipe)
+        root = versions.get(db, subject.model_id, str(original))
+        pool = pools.find(db, registry.get(db, str(subject.model_id)), root)
         ready = pools.members(db, pool.id, MemberState.READY) if pool is not None else []
     count = len(bench.lay(subject.dataset_id).labels)
     of_halves = [member for member in ready if member.kind is MemberKind.HALF]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 import torch
@@ -22,6 +23,10 @@ from workers.kinds import Recipe, Steps
 from workers.pulse import Pulse, Stopped, Why
 from workers.signals import margin
 
+SHARE = 1 / 3
+"""Of the time limit of a job, after which no further member is begun. What was finished within it
+took at most that long, and the next member, were it trained on twice as many rows, the rest."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -37,8 +42,11 @@ class Wanted:
 def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     """Bring a pool to the size that was ordered; a later attempt goes on where this one ends.
 
-    Between two members, as at every checkpoint, it makes way for a fast job.
+    Between two members, as at every checkpoint, it makes way for whoever is more urgent; and once
+    a share of the time limit is spent it starts anew, so that the limit is one of a member and not
+    of the whole build.
     """
+    began, enough = monotonic(), bench.store.settings.job_time_limit.total_seconds() * SHARE
     pulse.enter(Phase.TRAINING)
     while True:
         with bench.store.read() as db:
@@ -49,7 +57,7 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
             break
         _build(bench, claim, pulse, build, (built, built + len(missing)))
         failpoint("pool.member_built")
-        if pulse.should_give_way:
+        if pulse.should_give_way or monotonic() - began >= enough:
             raise Stopped(Why.GIVE_WAY)
     result = {"halves": len(build.halves), "retrains": len(build.retrains), "built": built}
     with bench.store.begin() as db:

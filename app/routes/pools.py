@@ -115,7 +115,7 @@ def show_pool(model: str, request: Request, store: TheStore) -> Response:
     with store.read() as db:
         pool = pools.of_model(db, registry.get(db, model))
         members = pools.members(db, pool.id)
-        job = pools.building(db, pool.id)
+        job = pools.building(db, pool)
     ready = pools.ready(members)
     out = PoolOut.model_validate(
         {

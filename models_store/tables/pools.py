@@ -19,7 +19,7 @@ class Pool(Base):
 
     id: Mapped[Id]
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id"))
-    key: Mapped[str] = mapped_column(String(64))  # digest of the five columns below
+    key: Mapped[str] = mapped_column(String(64))  # of the columns below and the training rows
     architecture: Mapped[str] = mapped_column(String(200))
     parameters: Mapped[dict[str, Any]]
     mean: Mapped[list[Any]]

@@ -69,7 +69,7 @@ def test_retired_members_stay_for_the_grace_and_take_part_in_no_audit(
         retiring.retire(db, scene.dataset_id)
         week = retiring.erasable(db, scene.dataset_id, timedelta(days=7))
         none = retiring.erasable(db, scene.dataset_id, timedelta())
-        usable = pools.is_usable(db, model, pools.root_of(db, model).recipe)
+        usable = pools.is_usable(db, model, pools.root_of(db, model))
 
     assert week == []
     assert none != []

@@ -10,7 +10,7 @@ from scene import Scene
 from models_store import doctor, events, jobs, pools, registry, reviews, rungs, versions
 from models_store.life import JobKind, MemberKind, MemberState, RequestStatus, VersionState
 from models_store.registry import NewModel
-from models_store.tables import Audit, PoolMember
+from models_store.tables import Audit, Blob, PoolMember
 from workers import gathering, gauge, scoring, tasks
 from workers.bench import Bench
 
@@ -22,14 +22,18 @@ def test_the_models_of_one_kind_share_what_references_say(scene: Scene, bench: B
             name="twin", architecture=mine.architecture, parameters=mine.parameters,
             dataset="digits", mean=mine.mean, std=mine.std, policy={},
         )  # fmt: skip
-        subject = rungs.subject(db, registry.register(db, twin, "test"))
-        recipe = pools.root_of(db, mine).recipe
+        root, model = pools.root_of(db, mine), registry.register(db, twin, "test")
+        versions.add(
+            db, model, 1, kept=db.get_one(Blob, root.digest), method="import", parent=None,
+            state=VersionState.CHECKING, trained_on=root.trained_on, recipe=root.recipe,
+        )  # fmt: skip
+        subject = rungs.subject(db, model)
     rows = torch.tensor([1, 2, 3, 400])
     labels = bench.lay(scene.dataset_id).labels.cpu()
     of_class = (labels == GONE).nonzero().flatten()
 
-    pool, retrains = gathering.gather(bench, subject, recipe, rows, removed=of_class)
-    _, others = gathering.gather(bench, subject, recipe, rows, removed=rows)
+    pool, retrains = gathering.gather(bench, subject, 1, rows, removed=of_class)
+    _, others = gathering.gather(bench, subject, 1, rows, removed=rows)
 
     assert pool is not None
     assert pool.margins.shape == pool.trained.shape == (HALVES, 4)
