@@ -46,6 +46,8 @@ class Tuning:
     subject: Subject
     weights: str
     updates: str | None
+    original: int
+    """The version that its line began with."""
     recipe: dict[str, Any] | None
     training: list[int]
     """What the version has seen and nobody has had forgotten."""
@@ -144,6 +146,7 @@ def begin(db: Session, claim: Claim) -> Tuning:
         subject=rungs.subject(db, model),
         weights=base.digest,
         updates=base.updates,
+        original=root.number,
         recipe=root.recipe,
         training=sorted(set(seen) - set(forgotten)),
         seen=seen,

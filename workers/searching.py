@@ -115,7 +115,7 @@ def _rehearsed(bench: Bench, claim: Claim, found: Tuning) -> Rehearsal:
 def _references(bench: Bench, found: Tuning, rehearsed: Rehearsal) -> list[nn.Module]:
     """Nets of the model's pool that were trained without what is rehearsed, and on the rest."""
     rows = rehearsed.forget.index.cpu()
-    _, retrains = gathering.gather(bench, found.subject, found.recipe, rows, rows)
+    _, retrains = gathering.gather(bench, found.subject, found.original, rows, rows)
     return [retrain.model() for retrain in retrains]
 
 
