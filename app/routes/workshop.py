@@ -23,8 +23,8 @@ class OfferOut(Out):
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     """JSON Schema of its parameters."""
     traits: dict[str, Any]
-    """Of a method: `designed_for` (class, samples), `needs`, `exact`, and its `cost` in images; of a
-    pruner `needs` and `exact`."""
+    """Of a method: `designed_for` (class, samples), `needs`, `exact`, its `cost` in images, and whether
+    it is `tunable`; of a pruner `needs` and `exact`."""
     offered_at: datetime
 
 
