@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks import audit_cost, cheats, measure, nets, page, record, residue
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
-from benchmarks.pool import BESIDE, HALVES, RETRAINED, Pooled
+from benchmarks.pool import BESIDE, HALVES, RETRAINED, Pooled, TooLate
 from benchmarks.record import Row
 from benchmarks.worlds import NOBODY, PRECISION, World, unlearned
 from workers import verdicts
@@ -83,6 +83,8 @@ class Bed:
     data: Path
     models: Path
     cache: Path
+    until: float = inf
+    """On the monotonic clock: nothing is built later."""
 
     @cached_property
     def whole(self) -> World:
@@ -93,7 +95,8 @@ class Bed:
     @cached_property
     def part(self) -> Pooled:
         """The slice, its models and its pool."""
-        return Pooled.opened(self.whole.images, self.models / "all_cnn_slice", self.cache)
+        models = self.models / "all_cnn_slice"
+        return Pooled.opened(self.whole.images, models, self.cache, self.until)
 
     def checkpoint(self, name: str) -> nn.Module:
         """One that was trained on all images."""
@@ -201,10 +204,14 @@ def run(
             asked = not named or {table.name, *map(str, key.values())} & set(named)
             if not asked or (kept.has(key) and not again):
                 continue
-            if time.monotonic() > until:
+            try:
+                new = None if time.monotonic() > until else key | measured()
+            except TooLate:
+                new = None
+            if new is None:
                 left += 1
                 continue
-            kept.add(new := key | measured())
+            kept.add(new)
             print({name: new.get(name) for name in (*key, "verdict", "reason")}, flush=True)
     return left
 
@@ -218,9 +225,9 @@ def main() -> None:
     parser.add_argument("--only", help="models, targets, data or tables, comma-separated")
     parser.add_argument("--step-seconds", type=float, default=inf, help="begin no row later")
     asked = parser.parse_args()
-    bed = Bed(asked.data, asked.models, asked.cache)
-    named = asked.only.split(",") if asked.only else []
     until = time.monotonic() + asked.step_seconds
+    bed = Bed(asked.data, asked.models, asked.cache, until)
+    named = asked.only.split(",") if asked.only else []
     left = run(page.AUDIT, tables(bed), named, until, again=asked.again)
     page.publish()
     print(f"Run it again for {left} more rows." if left else "All rows are there.")

@@ -1,8 +1,11 @@
 """What tier 1 needs to judge models of the slice of CIFAR-10: a pool of half models, and retrains."""
 
 import hashlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from math import inf
 from pathlib import Path
 
 import torch
@@ -25,6 +28,10 @@ BESIDE = range(2, 7)
 """Seeds of the models retrained without class 4 that set the bands; seed 1 is under audit."""
 
 
+class TooLate(Exception):
+    """Something must be built first, and the time is over."""
+
+
 @dataclass(frozen=True)
 class Pooled:
     """The slice and its models, given and built; what is built lies in a cache for good."""
@@ -32,15 +39,17 @@ class Pooled:
     world: World
     models: Path
     cache: Path
+    until: float = inf
+    """On the monotonic clock: nothing is begun to be built later, but `TooLate` raised."""
 
     @classmethod
-    def opened(cls, images: Images, models: Path, cache: Path) -> "Pooled":
+    def opened(cls, images: Images, models: Path, cache: Path, until: float = inf) -> "Pooled":
         """`slice_ids.txt` names the rows; all other training images were never seen."""
         named = set((models / "slice_ids.txt").read_text().split())
         mine = torch.tensor([name in named for name in images.ids])
         rows, others = (which.nonzero().flatten() for which in (mine, images.train & ~mine))
         cache.mkdir(parents=True, exist_ok=True)
-        return cls(World(images, rows, others), models, cache)
+        return cls(World(images, rows, others), models, cache, until)
 
     @cached_property
     def halves(self) -> list[tuple[Tensor, Tensor]]:
@@ -64,8 +73,8 @@ class Pooled:
     def evidence(self, after: nn.Module, forget: Tensor) -> Evidence:
         """What tier 1 sees of a net that should have forgotten these rows."""
         original, plan = self.models / "original.safetensors", self.world.plan(forget)
-        known = self.scores(original)
-        seen = self.world.read(self.net(original), after, forget, plan=plan, known_before=known)
+        before, known = self.net(original), self.scores(original)
+        seen = self.world.read(before, after, forget, plan=plan, known=known)
         retrains = self.retrains(plan.rows) if self.world.gone(forget) else []
         return replace(seen, references=self.references(plan.rows), retrains=retrains)
 
@@ -74,37 +83,45 @@ class Pooled:
         return nets.loaded(NET, self.world.images, file).eval()
 
     def scores(self, file: Path) -> Scores:
-        """What a checkpoint says of all rows; read once for good."""
+        """What a checkpoint says of all rows."""
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        kept = self.cache / f"scores_{digest}.safetensors"
-        if not kept.exists():
-            found = scoring.score(self.net(file), self.world.images.samples, precision=PRECISION)
-            write(kept, scoring.dump_scores(found))
+        kept = self._kept(
+            f"scores_{digest}", lambda: scoring.dump_scores(self._all(self.net(file)))
+        )
         return scoring.load_scores(kept.read_bytes())
 
     def without(self, target: str, seed: int = 1) -> Path:
         """A model retrained without a target."""
-        kept = self.cache / f"without_{target.replace(':', '')}_seed{seed}.safetensors"
-        if not kept.exists():
-            net = self._trained(self.world.retain(self.world.forget(target)), seed)
-            write(kept, weights.dump(net))
-        return kept
+        rows = self.world.retain(self.world.forget(target))
+        name = f"without_{target.replace(':', '')}_seed{seed}"
+        return self._kept(name, lambda: weights.dump(self._trained(rows, seed)))
 
     def _half(self, k: int) -> tuple[Tensor, Tensor]:
         """Every other half is the complement of the one before, as in the service's pools."""
-        kept, images = self.cache / f"half_{k}.safetensors", self.world.images
-        if not kept.exists():
-            pool, groups = self._drawn_from()
-            chosen = halves.half(pool, groups, 100 + k // 2)
-            if k % 2:
-                chosen = pool[~torch.isin(pool, chosen)]
-            net = self._trained(chosen, 200 + k)
-            found = torch.from_numpy(
-                margin(scoring.score(net, images.samples, precision=PRECISION))
-            )
-            write(kept, halves.dump_margins(chosen, found))
-        tables = load_file(kept)
+        pool, groups = self._drawn_from()
+        chosen = halves.half(pool, groups, 100 + k // 2)
+        if k % 2:
+            chosen = pool[~torch.isin(pool, chosen)]
+
+        def built() -> bytes:
+            found = margin(self._all(self._trained(chosen, 200 + k)))
+            return halves.dump_margins(chosen, torch.from_numpy(found))
+
+        tables = load_file(self._kept(f"half_{k}", built))
         return tables["rows"], tables["margins"]
+
+    def _kept(self, name: str, built: Callable[[], bytes]) -> Path:
+        """What the cache has by this name, built if it has not."""
+        kept = self.cache / f"{name}.safetensors"
+        if not kept.exists():
+            if time.monotonic() > self.until:
+                raise TooLate
+            write(kept, built())
+        return kept
+
+    def _all(self, net: nn.Module) -> Scores:
+        """What a net says of all rows."""
+        return scoring.score(net, self.world.images.samples, precision=PRECISION)
 
     def _drawn_from(self) -> tuple[Tensor, Tensor]:
         """The slice and as many other images, and what is balanced: class, and whether of the slice."""

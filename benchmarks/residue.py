@@ -15,7 +15,7 @@ from benchmarks.synthetic import GONE, TRAINED
 from workers.evidence import Evidence, Verdict
 from workers.verdicts import judge
 
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.25)
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 """Of the forget set, left in the training data."""
 SEEDS = range(1000, 1010)
 """Far from those of the test-bench, on which thresholds were chosen."""

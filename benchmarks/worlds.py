@@ -85,10 +85,13 @@ class World:
         forget: Tensor,
         *,
         plan: Plan,
-        known_before: Scores | None = None,
-        known_after: Scores | None = None,
+        known: Scores | None = None,
     ) -> Evidence:
-        """What tier 0 sees of `after`, by the code that the worker uses."""
+        """What tier 0 sees of `after`, by the code that the worker uses.
+
+        Args:
+            known: scores of `before`, for any rows.
+        """
         gone = self.gone(forget)
         return passes.read(
             before,
@@ -100,8 +103,7 @@ class World:
             forgotten_classes=gone,
             requested=forget,
             removed=forget,
-            known_before=known_before,
-            known_after=known_after,
+            known_before=known,
             precision=PRECISION,
         )
 

@@ -13,6 +13,7 @@ from benchmarks import audit_page
 from benchmarks.audit_bench import CASES, SETTINGS, Table, rounded, run, told
 from benchmarks.audit_cost import Tally, audited
 from benchmarks.measure import Images
+from benchmarks.pool import TooLate
 from benchmarks.record import Record
 from benchmarks.worlds import NOBODY, World
 from workers.data.pixels import Resident
@@ -68,6 +69,15 @@ def test_no_row_is_begun_once_the_time_is_over(tmp_path: Path) -> None:
     left = run(tmp_path / "made.json", [table("rows", done, "a", "b")], [], 0.0, again=False)
 
     assert (left, done) == (2, [])
+
+
+def test_a_row_that_waits_for_what_is_not_built_is_left(tmp_path: Path) -> None:
+    def waits() -> dict[str, Any]:
+        raise TooLate
+
+    tables = [Table("rows", ("model",), [({"model": "a"}, waits)])]
+
+    assert run(tmp_path / "made.json", tables, [], inf, again=False) == 1
 
 
 def test_a_table_can_be_asked_for_alone(tmp_path: Path) -> None:

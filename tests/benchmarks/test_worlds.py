@@ -1,12 +1,14 @@
 """Who was trained on what hangs on IDs alone, and half models split what they are drawn from."""
 
 import hashlib
+from math import inf
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmarks.measure import Images
-from benchmarks.pool import Pooled
+from benchmarks.pool import Pooled, TooLate
 from workers import halves
 from workers.data.pixels import Resident
 from workers.kinds import Samples
@@ -24,11 +26,11 @@ def images() -> Images:
     return Images(Samples(Resident(pixels), labels, torch.arange(N)), IDS, torch.arange(N) % 4 < 3)
 
 
-def opened(folder: Path) -> Pooled:
+def opened(folder: Path, until: float = inf) -> Pooled:
     models = folder / "models"
     models.mkdir(exist_ok=True)
     (models / "slice_ids.txt").write_text("".join(f"{IDS[row]}\n" for row in SLICE))
-    return Pooled.opened(images(), models, folder / "cache")
+    return Pooled.opened(images(), models, folder / "cache", until)
 
 
 def test_what_the_list_does_not_name_was_never_trained_on(tmp_path: Path) -> None:
@@ -87,3 +89,10 @@ def test_what_lies_in_the_cache_is_not_built_again(tmp_path: Path) -> None:
 
     assert found.margins[:, 0].tolist() == list(range(8))
     assert found.trained.nonzero().tolist() == [[3, 0], [3, 2], [4, 1]]
+
+
+def test_nothing_is_built_once_the_time_is_over(tmp_path: Path) -> None:
+    with pytest.raises(TooLate):
+        opened(tmp_path, until=0.0).without("samples:7")
+
+    assert not list((tmp_path / "cache").iterdir())
