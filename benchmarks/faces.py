@@ -28,7 +28,7 @@ PERSONS = [f"s{number}" for number in range(1, 41)]
 PERSON = 4
 """Who is forgotten: s5."""
 NET = Net("all_cnn", {"width": 0.25}, mean=[0.5], std=[0.25])
-RECIPE = {"epochs": 20, "batch_size": 14, "learning_rate": 0.03}
+RECIPE: dict[str, Any] = {"epochs": 20, "batch_size": 14, "learning_rate": 0.03}
 NAMES = ("boundary_expanding", "boundary_shrink", "l1_sparse")
 RETRAINED = range(1, 4)
 SHOWN = ("original", "boundary_shrink", "l1_sparse", REFERENCE)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks import measure, record, resume, trial
+from benchmarks import comparison, measure, record, resume, trial
 from benchmarks.gaps import with_gaps
 from benchmarks.measure import Images, Sets
 from benchmarks.setting import PAPER, Setting
@@ -154,7 +154,7 @@ def row(bed: Bed, case: Case) -> Row:
         base, facts["prune_seconds"] = trial.pruned(
             bed.setting.pruner, base, asked, bed.run("sparse")
         )
-        facts["prune"] = asdict(bed.setting.pruner)  # type: ignore[call-overload]
+        facts["prune"] = asdict(bed.setting.pruner)
     model = base
     if case.method is not None:
         method, run = (
@@ -169,8 +169,8 @@ def row(bed: Bed, case: Case) -> Row:
 
 def alike(reference: Row, row: Row) -> bool:
     """Retrained nets of the same sparsity, as the paper compares."""
-    same = reference["target"] == row["target"] and reference["prune"] == row["prune"]
-    return same and reference["method"] == "retrain"
+    same = all(reference[key] == row[key] for key in ("target", "prune"))
+    return same and bool(reference["method"] == "retrain")
 
 
 def go(bed: Bed, kept: record.Record, todo: list[Case]) -> None:
@@ -201,6 +201,8 @@ def main() -> None:
     kept = record.Record(RESULTS, settings, ("name", "target", "data", "seed"))
     every = list(bed.cases(asked.seeds))
     go(bed, kept, [case for case in every if not kept.knows(case.key)])
+    if (compared := record.RESULTS / "methods_cifar10.json").exists():
+        comparison.publish(compared)
     left = sum(not kept.knows(case.key) for case in every)
     print(f"Run it again for {left} rows." if left else "All rows are there.")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gaps import with_gaps
-from benchmarks.pareto import best
+from benchmarks.pareto import best, drifted
 
 
 def row(name: str, ua: float | None, ta: float = 80.0, **more: Any) -> dict[str, Any]:
@@ -39,3 +39,10 @@ def test_who_is_beaten_in_everything_is_not_among_the_best() -> None:
     beaten = fast | {"rte_seconds": 2.0}
 
     assert best([beaten, fast, good]) == [fast, good]
+
+
+@pytest.mark.parametrize(("fresh", "comes_back"), [(100.0, True), (3.0, False), (None, False)])
+def test_what_comes_back_with_fresh_statistics_is_not_forgotten(
+    fresh: float | None, comes_back: bool
+) -> None:
+    assert drifted({"d_f": 2.0, "bn_recalibrated_d_f": fresh}) is comes_back

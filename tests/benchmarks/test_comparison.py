@@ -1,0 +1,86 @@
+"""The pages of the comparison say what the files say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import beside, comparison, faces, record, trial
+from benchmarks.gaps import with_gaps
+from benchmarks.record import RESULTS, ROOT
+
+KEY = {"target": "class:4", "data": "slice", "seed": 0, "prune": None, "method": None}
+FIGURES: dict[str, Any] = {
+    "d_r": 100.0, "d_f": 0.0, "d_rt": 74.0, "d_ft": 0.0, "ua": 100.0, "ra": 100.0, "ta": 74.0,
+    "mia": 100.0, "mia_auc": 0.5, "bn_recalibrated_d_f": 0.0, "sparsity": 0.0,
+}  # fmt: skip
+
+
+def row(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, **KEY} | dict.fromkeys(trial.FIGURES) | FIGURES | more
+
+
+def filed(tmp_path: Path, *rows: dict[str, Any]) -> Path:
+    path = tmp_path / "made.json"
+    kept = record.Record(path, {"device": "cpu"}, ("name", "target", "data", "seed"))
+    for each in rows:
+        kept.add(each)
+    kept.amend(with_gaps)
+    return path
+
+
+def test_a_row_stands_with_its_gaps_and_bars_compare_with_the_retrained(tmp_path: Path) -> None:
+    ran = {"rte_seconds": 20.5, "forwards": 12_345, "backwards": 6_000}
+    l1 = row("l1_sparse", method="l1_sparse", ua=98.0, ta=72.5, **ran)
+    path = filed(tmp_path, row("retrained"), l1)
+
+    text = comparison.written(path)
+
+    assert "| `l1_sparse` | 0 | 98.0 (-2.0) | 100.0 (+0.0) | 72.5 (-1.5) |" in text
+    assert "| 20.5 | 12,345 | 6,000 |" in text
+    assert "| `l1_sparse`, slice: UA at least 99 | 98.00 | no |" in text
+    assert "| `l1_sparse`, slice: TA within 1 point of retrained | -1.50 | no |" in text
+    assert "l1_sparse" in comparison.pictures(path)["methods-class4.svg"]
+
+
+def test_a_refusal_is_given_in_its_own_words(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(FIGURES)
+    refused = row("amnesiac", method="amnesiac", refused="All updates saw it.") | nothing
+
+    text = comparison.written(filed(tmp_path, row("original"), refused))
+
+    assert "`amnesiac` refused: All updates saw it." in text
+    assert "| `amnesiac`" not in text
+
+
+def test_what_was_not_run_on_a_gpu_stays_empty() -> None:
+    text = beside.written(None)
+
+    assert "| `finetune` | dense | 22.5 |  | 75.0 |  | 99.9 |  | 94.3 |  | 2.5 |  |" in text
+    assert "| `l1_sparse` | dense |  |  |" in text
+
+
+def test_what_was_run_is_the_mean_over_seeds() -> None:
+    ran = [
+        row("finetune_sparse95", ua=ua, seed=s, rte_seconds=60.0) for s, ua in ((0, 1.0), (1, 3.0))
+    ]
+
+    text = beside.written({"rows": ran, "settings": {"device": "a GPU"}})
+
+    assert "| `finetune` | 95 % | 73.6 | 2.0 |" in text
+    assert "means of 2 seeds on a GPU" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "page"), [("methods_cifar10", "comparison"), ("orl_faces", "faces")]
+)
+def test_the_page_in_the_tree_is_made_from_the_file_in_the_tree(file: str, page: str) -> None:
+    path, shown = RESULTS / f"{file}.json", (ROOT / "docs" / f"{page}.md").read_text()
+    made = {"comparison": comparison.written, "faces": lambda _: faces.written(read(path))}
+
+    assert shown == made[page](path)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
