@@ -1,6 +1,7 @@
 """What the ratios are measured on: CIFAR-10, its nets, and sets of any size."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import nets
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
 from benchmarks.measure import Images, Net, read
-from workers import shelf, weights
-from workers.bench import pick_device
 from workers.kinds import Given, Recipe, Samples
 
 HALF, FULL = NET, replace(NET, parameters={"width": 1.0})
@@ -35,10 +35,10 @@ class Bed:
 
     def net(self, net: Net = HALF, *, trained: bool = True) -> nn.Module:
         """The checkpoint for All-CNN at half width, if it is to be trained; else a fresh net."""
-        model = fresh(net)
         if trained and net is HALF:
-            weights.load(model, self.models / "all_cnn_cifar10" / "original.safetensors")
-        return model.to(pick_device()).to(memory_format=torch.channels_last)
+            file = self.models / "all_cnn_cifar10" / "original.safetensors"
+            return nets.loaded(net, self.images, file)
+        return nets.built(net, self.images, seed=0)
 
     def given(self, forget: int = 5000, retain: int = 45_000, **recipe: Any) -> Given:
         """So many images of the class to forget, and so many of the others to keep."""
@@ -53,7 +53,7 @@ class Bed:
             retain=keep,
             holdout=self.rows(train & ~train, 0),
             classes=len(CLASSES),
-            fresh=lambda seed: fresh(HALF, seed),
+            fresh=partial(nets.built, HALF, self.images),
             recipe=Recipe(**RECIPE | recipe),
             rng=torch.Generator().manual_seed(0),
         )
@@ -64,26 +64,13 @@ class Bed:
         return self.images.samples.take(index.to(self.images.samples.index.device))
 
 
-def fresh(net: Net, seed: int = 0) -> nn.Module:
-    """An untrained net for CIFAR-10."""
-    return shelf.build(
-        net.architecture,
-        net.parameters,
-        classes=len(CLASSES),
-        shape=(32, 32, 3),
-        mean=net.mean,
-        std=net.std,
-        seed=seed,
-    )
-
-
-def flops(net: Net) -> tuple[float, float]:
-    """FLOP of an image: forward, and forward with backward."""
-    model, images = fresh(net).eval(), torch.zeros(1, 3, 32, 32)
+def flops(model: nn.Module) -> tuple[float, float]:
+    """FLOP of a picture of 32 x 32 pixels: forward, and forward with backward."""
+    images = torch.zeros(1, 3, 32, 32)
     counts = []
     for backward in (False, True):
         with FlopCounterMode(display=False) as counter:
-            logits = model(images)
+            logits = model.eval()(images)
             if backward:
                 logits.sum().backward()
         counts.append(float(counter.get_total_flops()))

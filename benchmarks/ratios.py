@@ -87,7 +87,7 @@ def efficiency(bed: Bed) -> Ratios:
         for name, net in nets.items()
     }
     reached = {
-        name: flops(nets[name])[1] * recipe.batch_size / at.step / best
+        name: flops(bed.net(nets[name], trained=False))[1] * recipe.batch_size / at.step / best
         for name, at in side_by_side(runs).items()
     }
     scored = bed.rows(bed.images.train, SCORED)
@@ -96,7 +96,7 @@ def efficiency(bed: Bed) -> Ratios:
         "G8_training_full_over_matmul": reached["full"],
         "G8_training_resnet18_over_matmul": reached["resnet18"],
         "G9_training_half_over_matmul": reached["half"],
-        "G11_scoring_over_matmul": flops(HALF)[0] * SCORED / took / best,
+        "G11_scoring_over_matmul": flops(bed.net())[0] * SCORED / took / best,
     }
 
 

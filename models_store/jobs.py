@@ -117,17 +117,15 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """Background work makes way for a fast job that its own worker would otherwise keep waiting.
-
-    What nobody waits for, such as the build of a pool, also does for requests of its own queue.
-    """
+    """Background work makes way for fast jobs, and what nobody waits for for its queue's requests."""
     idle = job.kind in BACKGROUND
     if not (idle or job.follows is not None) or job.queue is Queue.FAST:
         return False
     urgent = (Job.queue == Queue.FAST) & (Job.status == JobStatus.QUEUED)
     if idle:
-        requests = Job.kind.in_((JobKind.FORGET, JobKind.AUDIT))
-        urgent |= (Job.queue == job.queue) & requests & claimable()
+        urgent |= (
+            (Job.queue == job.queue) & Job.kind.in_((JobKind.FORGET, JobKind.AUDIT)) & claimable()
+        )
     return bool(db.scalar(select(exists().where(urgent))))
 
 

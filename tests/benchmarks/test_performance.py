@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks import pace, performance, record
+from benchmarks import nets, pace, performance, record
 from benchmarks.bed import FULL, HALF, RESNET, flops
-from workers.kinds import Step, Steps
+from benchmarks.measure import Images, Net
+from workers.data.pixels import Resident
+from workers.kinds import Samples, Step, Steps
 
 README = record.ROOT / "benchmarks" / "README.md"
 
@@ -31,11 +34,19 @@ def test_runs_take_turns_and_a_run_that_ends_early_keeps_its_pace() -> None:
     assert paces["a"].whole == pytest.approx(500 * paces["a"].step)
 
 
-def test_flop_are_those_of_the_multiplications_counted_by_hand() -> None:
-    # Chen et al. (CVPR 2023) use the half width; two FLOP to a multiply-add.
-    assert flops(HALF)[0] == 2 * 86_852_544
-    assert flops(FULL)[0] == 2 * 344_754_048
-    assert flops(RESNET)[0] == 2 * 555_422_720
+@pytest.mark.parametrize(
+    ("net", "multiplications"),
+    [(HALF, 86_852_544), (FULL, 344_754_048), (RESNET, 555_422_720)],
+    ids=["half", "full", "resnet18"],
+)
+def test_flop_are_those_of_the_multiplications_counted_by_hand(
+    net: Net, multiplications: int
+) -> None:
+    labels = torch.arange(10)
+    pixels = Resident(torch.zeros(10, 32, 32, 3, dtype=torch.uint8))
+    images = Images(Samples(pixels, labels, labels), ids=[], train=labels == 0)
+
+    assert flops(nets.built(net, images, seed=0))[0] == 2 * multiplications
 
 
 @pytest.mark.parametrize(
