@@ -14,7 +14,7 @@ from benchmarks.service import House, opened
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 NET = Net("all_cnn", {"width": 0.5}, mean=[0.5] * 3, std=[0.5] * 3)
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "epochs": 25, "batch_size": 128, "learning_rate": 0.15, "momentum": 0.9,
     "weight_decay": 1e-4, "schedule": "one_cycle", "warmup": 0.25, "augment": "none",
 }  # fmt: skip
