@@ -82,9 +82,7 @@ def _efficacy(
     value, low, high = proportion(after, len(forget))
     before = None
     if name == HEADLINE:
-        before = non_members(FEATURES[name], evidence.before, members, others, forget) / len(
-            forget
-        )
+        before = non_members(FEATURES[name], evidence.before, members, others, forget) / len(forget)
     return Finding(
         test=f"svc_mia.{name}",
         estimate=value,
