@@ -7,7 +7,7 @@ from workers.drawing import Axis, Frame, Panel, Point, Words
 
 Row = dict[str, Any]
 WIDE, HIGH = 430.0, 330.0
-ROOM = 12.0
+ROOM = 13.5
 """Between two names in the list."""
 NEAREST = 0.1
 """Points: whatever is nearer is drawn here."""
@@ -95,7 +95,7 @@ def _touch(one: Point, other: Point) -> bool:
 def _names(rows: Sequence[Row]) -> Panel:
     panel = Panel("from left to right", WIDE, HIGH)
     for number, row in enumerate(rows, start=1):
-        column, line = divmod(number - 1, 24)
+        column, line = divmod(number - 1, 23)
         at = (6.0 + 215 * column, 12 + ROOM * line)
         panel.words.append(Words(f"{number}  {row['name']}", *at, "start"))
     return panel
