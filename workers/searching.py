@@ -50,7 +50,8 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
         if pulse.should_give_way:
             raise Stopped(Why.GIVE_WAY)
     with bench.store.begin() as db:
-        best = tuning.best([trial.gap for trial in tunings.trials(db, claim.job_id)])
+        tried = [trial.figures for trial in tunings.trials(db, claim.job_id)]
+        best = tuning.best(tried, task.wanted)
         tunings.finish(db, claim, best, dict(task.wanted))
 
 

@@ -17,6 +17,8 @@ BUDGET = 6
 """Tries of a method, its defaults among them."""
 CLEARLY = 0.01
 """So much nearer must a try be than the defaults: figures of a few hundred images vary by it."""
+RUINED = 0.1
+"""So much of the accuracy on retained images must not be lost."""
 
 Drive = Callable[[Steps], float]
 """Carries a run out; the seconds that it took."""
@@ -98,13 +100,16 @@ def search(
         yield trial(kind, params, base, rehearsed, wanted, fresh, exhausted)
 
 
-def best(gaps: Sequence[float]) -> int:
-    """Which try is the best: that with the smallest gap, if it is clearly nearer than the first.
+def best(tried: Sequence[Figures], wanted: Figures) -> int:
+    """Which try is the best: the one with the smallest gap, if it is clearly nearer than the first.
 
     The first are the defaults, and what another seed or other images would turn around is no reason
-    to leave them.
+    to leave them. A net that no longer knows what it should keep is never taken, however well it
+    has forgotten.
     """
-    nearest = min(range(len(gaps)), key=lambda number: gaps[number])
+    gaps = [gap(found, wanted) for found in tried]
+    whole = [n for n, found in enumerate(tried) if wanted["retain"] - found["retain"] <= RUINED]
+    nearest = min(whole, key=lambda number: gaps[number], default=0)
     return nearest if gaps[nearest] < gaps[0] - CLEARLY else 0
 
 

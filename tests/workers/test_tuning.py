@@ -151,13 +151,29 @@ def test_a_search_tries_the_budget_and_leaves_the_net_as_it_was() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def tries(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"forget": forget, "retain": retain} for forget, retain in pairs]
+
+
 @pytest.mark.parametrize(
-    ("gaps", "number"), [([0.1, 0.2], 0), ([0.1, 0.095], 0), ([0.1, 0.05, 0.02, 0.03], 2)]
+    ("tried", "number"),
+    [
+        (tries((0.2, 1.0), (0.4, 1.0)), 0),
+        (tries((0.2, 1.0), (0.19, 1.0)), 0),
+        (tries((0.2, 1.0), (0.1, 1.0), (0.04, 1.0), (0.06, 1.0)), 2),
+    ],
 )
 def test_the_defaults_stay_unless_another_try_is_clearly_nearer(
-    gaps: list[float], number: int
+    tried: list[dict[str, float]], number: int
 ) -> None:
-    assert tuning.best(gaps) == number
+    assert tuning.best(tried, {"forget": 0.0, "retain": 1.0}) == number
+
+
+def test_a_net_that_was_ruined_is_never_the_best() -> None:
+    wanted = {"forget": 0.0, "retain": 1.0}
+
+    assert tuning.best(tries((1.0, 1.0), (0.0, 0.1), (0.8, 0.95)), wanted) == 2
+    assert tuning.best(tries((0.9, 0.1), (0.0, 0.1)), wanted) == 0
 
 
 def test_every_space_names_fields_of_its_method() -> None:

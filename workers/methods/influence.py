@@ -29,7 +29,7 @@ class Influence(Method):
 
     designed_for: ClassVar[frozenset[str]] = frozenset({"samples"})
     needs: ClassVar[frozenset[str]] = frozenset({"retain"})
-    space: ClassVar[Space] = {"strength": (1.0, 3.0, 10.0), "damping": (1e-3, 1e-2)}
+    space: ClassVar[Space] = {"strength": (1.0, 3.0), "damping": (1e-3, 1e-2, 1e-1)}
 
     strength: Annotated[float, Gt(0)] = 1.0
     """How much of the step is taken; 1 is the Newton step."""

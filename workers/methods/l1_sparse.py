@@ -26,7 +26,7 @@ class L1Sparse(Finetuning):
     arXiv:2304.04934, equation 3. Ours: the choice of tensors, and the proximal step.
     """
 
-    space: ClassVar[Space] = {"gamma": (3e-5, 1e-4, 3e-4), "learning_rate": (0.03, 0.1)}
+    space: ClassVar[Space] = {"gamma": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
 
     gamma: Annotated[float, Ge(0)] = 1e-4
     """Weight of the penalty, gamma * |w| summed over all chosen weights."""
