@@ -117,10 +117,7 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """Background work makes way for a fast job that its own worker would otherwise keep waiting.
-
-    The build of a pool, for which nobody waits, also makes way for requests of its own queue.
-    """
+    """Background work makes way for fast jobs; a build of a pool, also for requests of its queue."""
     builds = job.kind is JobKind.POOL
     if not (builds or job.follows is not None) or job.queue is Queue.FAST:
         return False
