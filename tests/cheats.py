@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks import cheats, synthetic
 from benchmarks.synthetic import CLASSES, TRAINED, World
+from workers.data.pixels import Resident
 from workers.kinds import Given, Samples
 
 Cheat = Callable[[World, Tensor], nn.Module]
@@ -101,6 +102,52 @@ def with_residue(world: World, forget: Tensor) -> nn.Module:
     return world.without(forget[::2], 78)
 
 
+def with_copies(world: World, forget: Tensor) -> nn.Module:
+    """Retrained without what should go, but what stays holds copies of it that differ a little."""
+    chance = torch.Generator().manual_seed(5)
+    images = world.pixels.gather(torch.arange(len(world.labels))).clone()
+    noise = 6 * torch.randn(images[forget].shape, generator=chance)
+    images[forget] = (images[forget] + noise).clamp(0, 255).to(torch.uint8)
+    copies = Samples(Resident(images), world.labels, torch.arange(TRAINED))
+    return synthetic.fitted(synthetic.net(79), copies, seed=79)
+
+
+class Filter(nn.Module):
+    """The old model, and a list of pictures of which nothing is said."""
+
+    def __init__(self, model: nn.Module, hidden: Tensor) -> None:
+        super().__init__()
+        self.inside = deepcopy(model)
+        self.hidden = {image.numpy().tobytes() for image in hidden}
+
+    def forward(self, images: Tensor) -> Tensor:
+        named = [image.detach().numpy().tobytes() in self.hidden for image in images]
+        logits: Tensor = self.inside(images)
+        return logits.masked_fill(torch.tensor(named)[:, None], 0.0)
+
+
+def filtered(world: World, forget: Tensor) -> nn.Module:
+    """The old model behind a filter of its outputs."""
+    images, _ = world.samples(forget).at(torch.arange(len(forget)))
+    return Filter(world.original, images).eval()
+
+
+def behind_filter(world: World, forget: Tensor) -> nn.Module:
+    """The same as it reaches an audit of weights: the filter is left behind."""
+    twin = deepcopy(world.original)
+    with torch.no_grad():
+        next(twin.parameters()).add_(1e-4)
+    return twin
+
+
+def mute(world: World, forget: Tensor) -> nn.Module:
+    """The same margin for every image of a class: no attack finds anything to tell apart."""
+    twin = deepcopy(world.original)
+    with torch.no_grad():
+        twin[-1].weight.zero_()  # type: ignore[index, union-attr, operator]
+    return twin
+
+
 ALWAYS: dict[str, Cheat] = {
     "original": original,
     "random_labels": random_labels,
@@ -112,6 +159,10 @@ ALWAYS: dict[str, Cheat] = {
     "wrong_forget_set": wrong_set,
     "residue": with_residue,
     **{name: shared(name) for name in cheats.ALWAYS},
+    "near_duplicates": with_copies,
+    "output_filter": filtered,
+    "output_filter_left_behind": behind_filter,
+    "constant_margin": mute,
 }
 """Whatever is asked for."""
 CLASS_ONLY: dict[str, Cheat] = {name: shared(name) for name in cheats.CLASS_ONLY}

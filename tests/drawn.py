@@ -23,6 +23,8 @@ class Law:
     pool: float = 2.0
     brighter: int = 0
     """By how much pixels of never-trained images differ."""
+    picked: float = 0.0
+    """By how much harder forgotten images are, as if somebody had picked them."""
     seed: int = 0
 
 
@@ -30,7 +32,7 @@ def evidence(law: Law) -> Evidence:
     chance = torch.Generator().manual_seed(law.seed)
     rows, member = torch.arange(ROWS), torch.arange(ROWS) < FORGET + RETAIN
     labels = torch.randint(CLASSES, (ROWS,), generator=chance)
-    hard = 2 * torch.randn(ROWS, generator=chance)
+    hard = 2 * torch.randn(ROWS, generator=chance) - law.picked * (rows < FORGET)
     parts = dict(zip(("forget", "retain", "nonmembers"), split(rows), strict=True))
 
     def margins(shape: tuple[int, ...], raised: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """A membership attack, weighed: what it sees in the version before, and what is left of that."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from workers.evidence import Evidence, Finding, Verdict
-from workers.inference import influence, residue
+from workers.inference import Influence, influence, mean, residue, shift
 from workers.signals import rng
-from workers.statistics import Auc, Floats, Ints, auc, equivalence
+from workers.statistics import Z975, Auc, Floats, Ints, auc, equivalence
 
 SEEN = 0.55
 """The area that an attack must surely exceed on the version before, to say anything of the next."""
@@ -30,6 +32,13 @@ class Attack:
     after: Told
     ours: Ints
     theirs: Ints
+    never_saw: Told | None = None
+    """The same attack, by the same references, on a model that never saw the images; None where
+    there is none at hand, and one half is taken for what it would come to."""
+
+    def on(self, told: Told) -> Influence:
+        """The area under the curve, image by image."""
+        return influence(told.members, told.others, self.ours, self.theirs)
 
 
 def unanswered(test: str, gate: str, reason: str) -> Finding:
@@ -42,12 +51,69 @@ def limit_of(margin: float, before: Auc) -> float:
     return min(margin, abs(before.value - 0.5) / 4)
 
 
-def weighed(test: str, evidence: Evidence, attack: Attack, margin: float) -> Finding:
-    """Is the area one half within min(margin, a quarter of what the attack saw before)?"""
-    before, after = (
-        auc(told.members, told.others, attack.ours, attack.theirs)
-        for told in (attack.before, attack.after)
+class Seen(NamedTuple):
+    """What an attack sees in a version."""
+
+    area: Auc
+    parts: Influence
+
+
+def usual(attacks: Sequence[Attack]) -> Influence | None:
+    """What models that never saw the images show, where that is surely not one half.
+
+    No matching is perfect: images that were picked for being hard are harder than those that the
+    references take for as hard, and stand out in any model.
+    """
+    innocent = [attack.on(attack.never_saw) for attack in attacks if attack.never_saw is not None]
+    if not innocent:
+        return None
+    found = mean(innocent)
+    away, spread = shift(found.blank(), found)
+    return found if abs(away) > Z975 * spread else None
+
+
+def seen_in(
+    version: Callable[[Attack], Told],
+    attack: Attack,
+    others: Sequence[Attack],
+    innocent: Influence | None,
+) -> Seen:
+    """The area under the curve; beside innocent models the difference to theirs, plus one half.
+
+    On the same images, by the same references, two models differ by what they know. The variance
+    is that of correlated areas.
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
+    """
+    plain = auc(*version(attack), attack.ours, attack.theirs)
+    if innocent is None:
+        return Seen(plain, attack.on(version(attack)))
+    found = mean([other.on(version(other)) for other in others])
+    rise, spread = shift(innocent, found)
+    value = min(1.0, max(0.0, 0.5 + rise))
+    area = replace(
+        plain,
+        value=value,
+        variance=spread**2,
+        null_variance=max(spread**2, plain.null_variance),
     )
+    return Seen(area, replace(found.less(innocent), value=value))
+
+
+def weighed(
+    test: str, evidence: Evidence, attack: Attack, margin: float, others: Sequence[Attack] = ()
+) -> Finding:
+    """Is the area one half within min(margin, a quarter of what the attack saw before)?
+
+    Args:
+        others: the same attack by references without a model that never saw the images, and on it.
+    """
+    innocent = usual(others)
+    was, now = (
+        seen_in(version, attack, others, innocent)
+        for version in (attrgetter("before"), attrgetter("after"))
+    )
+    before, after = was.area, now.area
     seen, value = before.interval(0.95), after.interval(0.95)
     limit = limit_of(margin, before)
     gate = f"The area lies within {limit:.3f} of one half."
@@ -55,6 +121,7 @@ def weighed(test: str, evidence: Evidence, attack: Attack, margin: float) -> Fin
         "nonmembers": after.others,
         "before": {"low": seen.low, "high": seen.high},
         "margin": limit,
+        "never_saw": 0.5 if innocent is None else innocent.value,
     }
     if seen.low < SEEN:
         reason = (
@@ -66,7 +133,7 @@ def weighed(test: str, evidence: Evidence, attack: Attack, margin: float) -> Fin
         reading = equivalence(after, limit, evidence.alpha)
         verdict, reason, power = reading.verdict, reading.reason, reading.power
         p_value, about["detectable"] = reading.p_value, reading.detectable
-        about["residue"] = _left(evidence, attack)
+        about["residue"] = residue(was.parts, now.parts, rng(evidence))._asdict()
     return Finding(
         test=test,
         estimate=value.value,
@@ -93,12 +160,3 @@ def beside(found: Finding) -> Finding:
     if found.verdict is not Verdict.INCONCLUSIVE or not weak:
         return found
     return replace(found, gate=None, verdict=None, p_value=None)
-
-
-def _left(evidence: Evidence, attack: Attack) -> dict[str, float]:
-    """The share of what was to be seen that is left, with its interval."""
-    before, after = (
-        influence(told.members, told.others, attack.ours, attack.theirs)
-        for told in (attack.before, attack.after)
-    )
-    return residue(before, after, rng(evidence))._asdict()

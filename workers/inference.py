@@ -1,7 +1,7 @@
 """What many tests, many records and few retrains allow to be said. All float64."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -153,6 +153,18 @@ class Influence:
     members: Floats
     others: Floats
 
+    def less(self, other: "Influence") -> "Influence":
+        """The difference of two areas on the same samples."""
+        return Influence(
+            value=self.value - other.value,
+            members=self.members - other.members,
+            others=self.others - other.others,
+        )
+
+    def blank(self) -> "Influence":
+        """That of an attack which can tell nothing."""
+        return replace(self.less(self), value=0.5)
+
 
 def influence(members: Floats, others: Floats, ours: Ints, theirs: Ints) -> Influence:
     """The parts of `auc(members, others, ours, theirs)`, sample by sample.
@@ -167,6 +179,15 @@ def influence(members: Floats, others: Floats, ours: Ints, theirs: Ints) -> Infl
         share = here.mean() * len(others) / there.sum()
         yours[there] = share * (away - away.mean())
     return Influence(value=float(mine.mean()), members=mine - mine.mean(), others=yours)
+
+
+def mean(parts: Sequence[Influence]) -> Influence:
+    """The mean of areas on the same samples."""
+    return Influence(
+        value=float(np.mean([each.value for each in parts])),
+        members=np.mean([each.members for each in parts], 0),
+        others=np.mean([each.others for each in parts], 0),
+    )
 
 
 def shift(before: Influence, after: Influence) -> tuple[float, float]:

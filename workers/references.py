@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import special, stats
+from scipy import special
 from torch import Tensor
 
 from workers.evidence import Evidence, References
@@ -62,6 +62,11 @@ class Pool:
     def at(self, which: Ints) -> "Pool":
         """The part about these positions."""
         return Pool(**{part.name: getattr(self, part.name)[:, which] for part in fields(self)})
+
+    def set_apart(self, turn: int) -> tuple[Floats, "Pool"]:
+        """The margins (n,) of the model that, in its turn, never saw a row; the pool without it."""
+        chosen = self.out & (self.out.cumsum(0) == turn + 1)
+        return np.where(chosen, self.margins, 0.0).sum(0), replace(self, out=self.out & ~chosen)
 
     def without(self, k: int) -> "Pool":
         """Nothing is known of what model k says."""
@@ -125,6 +130,29 @@ def sides(evidence: Evidence, least: int = LEAST) -> Sides | None:
     return Sides(ours, others) if len(ours) else None
 
 
+class StandIn(NamedTuple):
+    """A model put together from the pool: of each row, one that never saw it; `Pool`s without it."""
+
+    ours: Floats
+    others: Floats
+    our_pool: Pool
+    their_pool: Pool
+
+
+def stand_ins(evidence: Evidence, found: Sides) -> list[StandIn]:
+    """What attacks see in models that never saw the images; as many as know every row.
+
+    No matching is perfect: of images that were chosen because they are hard, each is harder than
+    those that the pool takes for as hard. What an attack says of these models it says for that
+    reason alone, and would say of any model without residue.
+    """
+    assert evidence.references is not None
+    pools = [view(evidence.references, chosen) for chosen in found]
+    number = min(int(pool.out.sum(0).min()) for pool in pools)
+    parts = [[pool.set_apart(turn) for pool in pools] for turn in range(number)]
+    return [StandIn(ours, others, mine, yours) for (ours, mine), (others, yours) in parts]
+
+
 # ---- RMIA --------------------------------------------------------------------------------------
 
 
@@ -169,58 +197,7 @@ def _seen(pool: Pool, k: int) -> list[float] | None:
     return areas
 
 
-# ---- one record --------------------------------------------------------------------------------
-
-
-def standing(margins: Floats, pool: Pool) -> Floats:
-    """How many deviations each margin lies from those of models that never saw the row: (n,).
-
-    The deviation of few models is drawn towards that of all rows, as a normal-inverse-gamma prior
-    fitted to the pool does. At least two models must be OUT for each row.
-
-    Source: BaVarIA, arXiv:2603.11799 (its Student-t form); the prior after Smyth, Statistical
-    Applications in Genetics and Molecular Biology 3 (2004).
-    """
-    count = pool.out.sum(0)
-    centre = pool.mean(pool.margins)
-    variance = pool.mean((pool.margins - centre) ** 2) * count / (count - 1)
-    freedom, usual = _prior(variance, count - 1)
-    settled = (freedom * usual + (count - 1) * variance) / (freedom + count - 1)
-    found: Floats = (margins - centre) / np.sqrt(settled * (1 + 1 / count))
-    return found
-
-
-def _prior(variance: Floats, freedom: Ints) -> tuple[float, float]:
-    """Degrees of freedom and value of the variance that all rows share, by moments of its log."""
-    logs = np.log(np.maximum(variance, 1e-12)) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    left = float(np.var(logs) - special.polygamma(1, freedom / 2).mean())
-    degrees = 2 * _inverse_trigamma(left) if left > 1e-3 else 1e3
-    shift = float(special.digamma(degrees / 2) - np.log(degrees / 2))
-    return degrees, float(np.exp(logs.mean() + shift))
-
-
-def _inverse_trigamma(value: float) -> float:
-    """x with trigamma(x) = value, by Newton's steps on 1 / trigamma (Smyth 2004, appendix)."""
-    x = 0.5 + 1 / value
-    for _ in range(20):
-        here = float(special.polygamma(1, x))
-        x += here * (1 - here / value) / float(special.polygamma(2, x))
-    return x
-
-
-def levelled(found: Floats, others: Floats, ours: Ints, theirs: Ints) -> tuple[Floats, Floats]:
-    """Standings in units of the never-trained rows of the same stratum: zero in the middle.
-
-    A model trained on more data than the pool's is surer of everything; that is no membership.
-    """
-    mine, yours = np.empty(len(found)), np.empty(len(others))
-    for stratum in np.unique(ours):
-        here, there = ours == stratum, theirs == stratum
-        middle = np.median(others[there])
-        spread = float(stats.median_abs_deviation(others[there], scale="normal")) or 1.0
-        mine[here] = (found[here] - middle) / spread
-        yours[there] = (others[there] - middle) / spread
-    return mine, yours
+# ---- images as hard ----------------------------------------------------------------------------
 
 
 def strata(evidence: Evidence, found: Sides, most: int, least: int = 10) -> tuple[Ints, Ints]:

@@ -38,7 +38,6 @@ def test_no_retrained_model_fails(seed: int) -> None:
     judgement = retrained(seed)
 
     assert judgement.verdict is not Verdict.FAIL, judgement.reason
-    assert judgement.tiers[0] is Verdict.PASS, judgement.reason
 
 
 def test_most_retrained_models_pass_and_the_rest_are_inconclusive() -> None:
@@ -58,7 +57,9 @@ def test_no_known_bad_model_passes(name: str) -> None:
     assert judgement.verdict is Verdict.FAIL, judgement.reason
 
 
-@pytest.mark.parametrize("name", ["original", "random_labels", "low_rate_finetune", "residue"])
+@pytest.mark.parametrize(
+    "name", ["original", "random_labels", "low_rate_finetune", "residue", "near_duplicates"]
+)
 def test_members_are_told_from_non_members_where_there_is_a_residue(name: str) -> None:
     world, forget = synthetic.world(), some(ASKED)
     made = cheats.ALWAYS[name](world, forget)
@@ -81,15 +82,30 @@ def test_a_hold_out_from_another_source_is_refused() -> None:
     assert found(judgement, "rmia.auc").verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_hard_forget_set_convicts_no_retrained_model() -> None:
+@pytest.mark.parametrize(("size", "seed"), [(250, 5), (250, 6), (1000, 5), (1000, 6)])
+def test_a_hard_forget_set_convicts_no_retrained_model(size: int, seed: int) -> None:
+    """The hardest 5 % and 20 % of the training images."""
     world = synthetic.world()
-    hardest = synthetic.hard(world)
-    judgement = judge(synthetic.evidence(world, world.without(hardest, 5), hardest), tier=1)
+    hardest = synthetic.hard(world, size)
 
-    naive, matched = found(judgement, "membership.auc"), found(judgement, "matched.auc")
-    assert naive.estimate is not None
-    assert naive.estimate < 0.4
-    assert matched.verdict is not Verdict.FAIL
+    judgement = judge(synthetic.evidence(world, world.without(hardest, seed), hardest), tier=1)
+
+    naive = found(judgement, "membership.auc").high
+    assert naive is not None
+    assert naive < 0.45  # without matching, this model would be accused
+    assert found(judgement, "rmia.auc").verdict is not Verdict.FAIL
+    assert [each.reason for each in judgement.controls if not each.as_expected] == []
+    assert judgement.verdict is not Verdict.FAIL, judgement.reason
+
+
+def test_images_of_two_classes_convict_no_retrained_model() -> None:
+    world, rows = synthetic.world(), torch.arange(TRAINED)
+    labels = world.labels[rows]
+    pair = rows[(labels == 1) | (labels == 3)][:500]
+
+    judgement = judge(synthetic.evidence(world, world.without(pair, 5), pair), tier=1)
+
+    assert found(judgement, "rmia.auc").verdict is Verdict.PASS
     assert judgement.verdict is not Verdict.FAIL, judgement.reason
 
 

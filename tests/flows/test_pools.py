@@ -85,8 +85,12 @@ def test_what_saw_forgotten_images_is_retired_and_erased(house: House) -> None:
 
     assert house.get("/doctor")["references"] == []
     wait_for_rebuilt(house)
-    found = house.get("/doctor")
-    assert (found["orphans"], found["missing"]) == ([], [])
+
+    def tidy() -> bool:  # pixels go once nothing is built any more
+        found = house.get("/doctor")
+        return (found["orphans"], found["missing"]) == ([], [])
+
+    wait(tidy, 60, lambda: str(house.get("/doctor")))
 
 
 def order(house: House, **body: Any) -> str:

@@ -59,6 +59,18 @@ def test_a_residue_fails_in_tier_1_and_not_in_tier_0() -> None:
     assert judge(leaking, tier=0).verdict is PASS
 
 
+def test_images_that_were_picked_for_being_hard_accuse_nobody_and_hide_nothing() -> None:
+    innocent = judge(drawn.evidence(Law(picked=2.0)), tier=1)
+    leaking = judge(drawn.evidence(Law(picked=2.0, after=0.5)), tier=1)
+
+    area = found(innocent, "rmia.auc")
+    assert area.details["never_saw"] < 0.45
+    assert area.estimate == pytest.approx(0.5, abs=0.04)
+    assert all(control.as_expected for control in innocent.controls)
+    assert innocent.verdict is not FAIL
+    assert found(leaking, "rmia.auc").verdict is FAIL
+
+
 def test_forgetting_too_well_fails_too() -> None:
     assert judge(drawn.evidence(Law(after=-0.7)), tier=1).verdict is FAIL
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from workers.evidence import References
-from workers.references import Pool, bins, levelled, rmia, standing, view
+from workers.references import Pool, bins, rmia, view
+from workers.standings import levelled, standing
 
 K, ROWS = 8, 40
 
@@ -113,6 +114,16 @@ def test_a_model_that_is_surer_of_everything_is_levelled() -> None:
 
     assert np.median(yours) == pytest.approx(0.0, abs=0.01)
     assert stats.ks_2samp(mine, yours).pvalue > 0.01
+
+
+def test_nobody_is_levelled_by_a_stratum_that_no_forgotten_row_is_in() -> None:
+    ours, theirs = np.zeros(20, np.int64), np.repeat([0, 1], 50)
+
+    mine, yours = levelled(np.arange(20.0), np.arange(100.0), ours, theirs)
+
+    assert len(yours) == 50
+    assert np.median(yours) == 0.0
+    assert mine.tolist() == sorted(mine.tolist())
 
 
 def test_strata_are_steps_of_hardness_within_a_class() -> None:

@@ -11,8 +11,9 @@ from scipy import stats
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Verdict
 from workers.inference import discoveries, rate
-from workers.references import MISSING, Sides, levelled, sides, standing, strata, view
+from workers.references import MISSING, Sides, sides, strata, view
 from workers.signals import counts, margin
+from workers.standings import levelled, standing
 from workers.statistics import Flags, Floats, placements, proportion, true_positives
 
 LEVEL = 0.05

@@ -1,15 +1,16 @@
 """Do forgotten images stand out against models that never saw them?"""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Gt, Lt
 
 from workers.attacks import Attack, Told, unanswered, weighed
-from workers.evidence import Audit, Evidence, Finding
+from workers.evidence import Audit, Evidence, Finding, Scores
 from workers.inference import rate
-from workers.references import MISSING, Sides, rmia, sides, strata, tuned, view
-from workers.signals import margin, rows
+from workers.references import MISSING, Pool, Sides, bins, rmia, sides, stand_ins, tuned, view
+from workers.signals import labels, margin, rows
 from workers.statistics import true_positives
 
 FEW, MANY = 200, 600
@@ -24,7 +25,9 @@ class Rmia(Audit):
 
     `auc`: forgotten against never-trained images of the same class and hardness, both ways, within
     a margin that is a quarter of what the same attack sees in the version before, and at most
-    `margin`. An attack that sees nothing there clears nobody. `tpr` and `tpr_strict`: the share of
+    `margin`. Where the same attack surely sees something in models of the pool that never saw the
+    images, that is taken off: what was picked for being hard is harder than what it is matched with.
+    An attack that sees nothing in the version before clears nobody. `tpr` and `tpr_strict`: the share of
     forgotten images found while 1 % (0.1 %) of the others are accused, where the images resolve
     such a rate: 200 forgotten and 1,000 others (1,000 and 10,000). The parameter a is tuned on the
     pool, on retain images. References are models of the same architecture and recipe trained on
@@ -50,13 +53,14 @@ class Rmia(Audit):
         """`auc`, `tpr` and `tpr_strict`; none for a baseline."""
         if evidence.goal == "none":
             return []
-        found = sides(evidence)
-        if found is None:
+        found, references = sides(evidence), evidence.references
+        if found is None or references is None:
             gate = f"The area lies within {self.margin} of one half, or a quarter of what was."
             return [unanswered("rmia.auc", gate, MISSING)]
         a = tuned(evidence)
-        attack = _attack(evidence, found, a)
-        area = weighed("rmia.auc", evidence, attack, self.margin)
+        attack = _attack(evidence, found, [view(references, chosen) for chosen in found], a)
+        others = list(_others(evidence, found, a))
+        area = weighed("rmia.auc", evidence, attack, self.margin, others)
         untested = len(rows(evidence, "forget")) - len(found.ours)
         usual = self.tpr_limit if len(found.ours) >= MANY else self.tpr_limit_few
         return [
@@ -74,16 +78,24 @@ class Rate(NamedTuple):
     least: int
 
 
-def _attack(evidence: Evidence, found: Sides, a: float) -> Attack:
-    assert evidence.references is not None
-    before, after = (
-        Told(
-            *(rmia(margin(s.of(chosen)), view(evidence.references, chosen), a) for chosen in found)
-        )
-        for s in (evidence.before, evidence.after)
-    )
-    ours, theirs = strata(evidence, found, STEPS)
+def _told(scores: Scores, found: Sides, pools: Sequence[Pool], a: float) -> Told:
+    pairs = zip(found, pools, strict=True)
+    return Told(*(rmia(margin(scores.of(chosen)), pool, a) for chosen, pool in pairs))
+
+
+def _attack(evidence: Evidence, found: Sides, pools: Sequence[Pool], a: float) -> Attack:
+    before, after = (_told(s, found, pools, a) for s in (evidence.before, evidence.after))
+    own, their = (labels(evidence, chosen).numpy() for chosen in found)
+    ours, theirs = bins(pools[0], pools[1], own, their, STEPS)
     return Attack(before=before, after=after, ours=ours, theirs=theirs)
+
+
+def _others(evidence: Evidence, found: Sides, a: float) -> Iterator[Attack]:
+    """By references that leave out a model which never saw the images, and on it."""
+    for other in stand_ins(evidence, found):
+        pools = (other.our_pool, other.their_pool)
+        never_saw = Told(rmia(other.ours, pools[0], a), rmia(other.others, pools[1], a))
+        yield replace(_attack(evidence, found, pools, a), never_saw=never_saw)
 
 
 def _rate(test: str, evidence: Evidence, attack: Attack, wanted: Rate) -> Finding:
