@@ -38,7 +38,7 @@ class Objects:
     url: str
 
     def put_file(self, path: Path) -> Kept:
-        """Keep a copy of this file; an object appears whole or not at all."""
+        """Keep a copy of this file; in S3 an object appears whole or not at all."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         failpoint("objects.write")

@@ -1,13 +1,12 @@
 """A long run on several devices: the same method in processes of torchrun, below this one.
 
-The processes are told everything in a folder. Process 0 says each step on its standard output, and
-where the run can be resumed it waits for a word on its standard input: `save` or `go`. When that
-input closes, because the run is over, is not wanted, or its parent died, all of them end.
+The processes (`teammate`) are told everything in a folder. Process 0 says each step on its standard
+output, and where the run can be resumed it waits for a word on its standard input: `save` or `go`.
+When that input closes, because the run is over, is not wanted, or its parent died, all of them end.
 """
 
 import json
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -15,20 +14,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import IO, Any
+from typing import IO
 
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from models_store.rungs import Rung, Subject
 from models_store.settings import Settings
-from models_store.store import Store
-from workers import checkpoints, methods, shelf, sparsity
+from workers import checkpoints, sparsity
 from workers.bench import Bench
-from workers.kinds import Given, Method, Recipe, State, Step, Steps
-from workers.stages import inside, part
+from workers.kinds import Given, Method, State, Step, Steps
+from workers.stages import inside
 
 ORDERS, TENSORS, STATE = "orders.json", "given.safetensors", "state.safetensors"
 SETS = ("forget", "retain", "holdout")
@@ -44,8 +41,9 @@ def spread(method: Method, bench: Bench, rung: Rung, expected: float | None) -> 
         expected: seconds that it should take in one.
     """
     settings = bench.store.settings
-    devices = torch.cuda.device_count() if bench.device.type == "cuda" else 1
-    count = settings.parallel or devices
+    count = settings.parallel or 1
+    if bench.device.type == "cuda":
+        count = min(settings.parallel or torch.cuda.device_count(), torch.cuda.device_count())
     short = expected is None or expected <= settings.parallel_above.total_seconds()
     if count == 1 or short or "updates" in method.needs:
         return None
@@ -75,13 +73,13 @@ class Spread:
             with self._running(folder) as child:
                 yield from _steps(folder, child)
             state = checkpoints.load((folder / STATE).read_bytes())
-        model.load_state_dict(_tensors(state))
+        model.load_state_dict(tensors(state))
 
     def _brief(self, folder: Path, model: nn.Module, given: Given) -> None:
         orders = {
             "subject": TypeAdapter(Subject).dump_python(self.subject, mode="json"),
             "method": self.name,
-            "params": asdict(self.method),
+            "params": asdict(self.method),  # type: ignore[call-overload] # all are dataclasses
             "recipe": None if given.recipe is None else asdict(given.recipe),
             "precision": given.precision,
             "settings": _reachable(self.bench.store.settings),
@@ -120,10 +118,9 @@ class Spread:
 
 def command(folder: Path, count: int) -> list[str]:
     """How the processes are started."""
-    # By its name, since this module is `__main__` in them.
     return [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr",
-        "127.0.0.1", "--nproc-per-node", str(count), "--module", "workers.parallel", str(folder),
+        "127.0.0.1", "--nproc-per-node", str(count), "--module", "workers.teammate", str(folder),
     ]  # fmt: skip
 
 
@@ -141,20 +138,21 @@ def _steps(folder: Path, child: "subprocess.Popen[str]") -> Steps:
         resumable = said.pop("resumable")
 
         def save() -> State:
-            _tell(child.stdin, "save")
+            tell(child.stdin, "save")
             assert child.stdout is not None
             child.stdout.readline()
             return checkpoints.load((folder / STATE).read_bytes())
 
         yield Step(**said, state=save if resumable else None)
         if resumable:
-            _tell(child.stdin, "go")
+            tell(child.stdin, "go")
     raise RuntimeError(
         "A process of a run on several devices ended; the log of the worker has why."
     )
 
 
-def _tell(pipe: IO[str] | None, what: str) -> None:
+def tell(pipe: IO[str] | None, what: str) -> None:
+    """A line into a pipe, at once."""
     assert pipe is not None
     pipe.write(f"{what}\n")
     pipe.flush()
@@ -168,91 +166,6 @@ def _reachable(settings: Settings) -> dict[str, str]:
     return found | ({"shards": shards} if shards else {})
 
 
-def _tensors(state: State | None) -> dict[str, Tensor]:
+def tensors(state: State | None) -> dict[str, Tensor]:
+    """The tensors of a state."""
     return {key: value for key, value in (state or {}).items() if isinstance(value, Tensor)}
-
-
-# ---- in each of the processes --------------------------------------------------------------------
-
-
-def main() -> None:
-    """Carry out our part of a run: `torchrun -m workers.parallel FOLDER`."""
-    # What anybody else prints must not stand between the steps.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        _take_part(Path(sys.argv[1]), out)
-    except Exception as error:
-        memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        kind = OUT_OF_MEMORY if memory or "can't allocate memory" in str(error) else "error"
-        _tell(
-            out, json.dumps({"failed": kind, "detail": f"{type(error).__name__}: {error}"[:2000]})
-        )
-        raise
-
-
-def _end_with_parent() -> None:
-    hangup = select.poll()
-    hangup.register(0, 0)  # nothing but that the other end has closed
-    hangup.poll()
-    os._exit(os.EX_UNAVAILABLE)
-
-
-def _take_part(folder: Path, out: IO[str]) -> None:
-    rank = int(os.environ["LOCAL_RANK"])
-    device = torch.device("cpu")
-    if torch.cuda.is_available():
-        device = torch.device("cuda", rank)
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    method, model, given = _briefed(folder, device)
-    for step in method.unlearn(model, given):
-        if rank == 0:
-            _say(folder, out, step)
-    if rank == 0:
-        (folder / STATE).write_bytes(checkpoints.dump({**model.state_dict()}))
-        _tell(out, json.dumps({"left": STATE}))
-    distributed.destroy_process_group()
-
-
-def _briefed(folder: Path, device: torch.device) -> tuple[Method, nn.Module, Given]:
-    orders: dict[str, Any] = json.loads((folder / ORDERS).read_text())
-    state = checkpoints.load((folder / TENSORS).read_bytes())
-    subject = TypeAdapter(Subject).validate_python(orders["subject"])
-    store = Store.open(Settings.model_validate(orders["settings"]))
-    bench = Bench(store=store, name="parallel", device=device)
-    masks, rng = _tensors(part(state, "mask")), torch.Generator()
-    rng.set_state(_tensors(state)["rng"])
-
-    def fresh(seed: int) -> nn.Module:
-        return sparsity.hold(bench.net(subject, seed), masks)
-
-    model = fresh(0)
-    model.load_state_dict(_tensors(part(state, "model")))
-    laid = bench.lay(subject.dataset_id)
-    sets = {each: laid.samples(_tensors(state)[each]) for each in SETS}
-    given = Given(
-        **sets,
-        classes=len(subject.class_names),
-        fresh=fresh,
-        recipe=Recipe(**orders["recipe"]) if orders["recipe"] else None,
-        rng=rng,
-        precision=orders["precision"],
-        prepared=part(state, "prepared"),
-        resume=part(state, "resume"),
-    )
-    kind = shelf.take(methods, Method, orders["method"])
-    return shelf.make(kind, orders["params"]), model, given
-
-
-def _say(folder: Path, out: IO[str], step: Step) -> None:
-    counts = {name: getattr(step, name) for name in ("done", "total", "epoch", "epochs")}
-    _tell(out, json.dumps(counts | {"resumable": step.state is not None}))
-    while step.state is not None and sys.stdin.readline().strip() == "save":
-        (folder / STATE).write_bytes(checkpoints.dump(step.state()))
-        _tell(out, json.dumps({"saved": STATE}))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,8 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.batches import Feed
 from workers.data.ahead import FORESEEN, Ahead
 from workers.data.streamed import Streamed, Withdrawn
+from workers.kinds import Samples, as_images
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 1)
@@ -111,3 +113,32 @@ def test_a_batch_that_nobody_expected_is_brought_and_what_was_expected_is_let_go
 
     assert torch.equal(found, far.images[[3]])
     assert torch.equal(pixels.gather(torch.tensor([5])), far.images[[5]])
+
+
+def test_all_batches_but_the_first_have_been_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    far, expected, unforeseen = Far(), set[bytes](), list[torch.Tensor]()
+    pixels = far.opened()
+    expect, gather = pixels.expect, pixels.gather
+
+    def noted(rows: torch.Tensor) -> None:
+        expected.add(rows.numpy().tobytes())
+        expect(rows)
+
+    def checked(rows: torch.Tensor) -> torch.Tensor:
+        if rows.numpy().tobytes() not in expected:
+            unforeseen.append(rows)
+        return gather(rows)
+
+    monkeypatch.setattr(pixels, "expect", noted)
+    monkeypatch.setattr(pixels, "gather", checked)
+    labels, rows = torch.zeros(12), torch.arange(12)
+    main, beside = Samples(pixels, labels, rows[:8]), Samples(pixels, labels, rows[8:])
+
+    batches = list(Feed(main=main, beside=beside, share=0.5).epoch(2, torch.Generator()))
+    first, unforeseen[:] = len(unforeseen), []
+    expected.clear()
+    passed = list(main.batches(3))
+
+    assert (len(batches), first) == (4, 2)  # of either set
+    assert (len(passed), len(unforeseen)) == (3, 1)
+    assert torch.equal(torch.cat([images for images, _ in passed]), as_images(far.images[:8]))
