@@ -40,8 +40,8 @@ fix: $(READY) ## Let the tools tidy up
 	$(BIN)/ruff format .
 
 lock: ## Resolve the dependencies of pyproject.toml anew (needs uv)
-	$(COMPILE) --upgrade --extra worker --group dev --output-file requirements.lock
-	$(COMPILE) --constraints requirements.lock --output-file requirements-api.lock
+	$(COMPILE) --upgrade --extra worker --extra s3 --group dev --output-file requirements.lock
+	$(COMPILE) --constraints requirements.lock --extra s3 --output-file requirements-api.lock
 
 bench-cifar10: $(READY) ## CIFAR-10 over HTTP against a real worker: DATA=<folder> MODELS=<folder>
 	$(BIN)/python -m benchmarks.cifar10 "$(DATA)" "$(MODELS)" $(ARGS)

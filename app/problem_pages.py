@@ -43,8 +43,9 @@ PROBLEMS: dict[str, Page] = {
     ),
     "forbidden-path": Page(
         403, "The path may not be imported from",
-        "Imports by path are confined to the folders in LETHE_IMPORT_ROOTS, links resolved.",
-        "Move the dataset below one of these folders, or upload it.",
+        "Imports by path are confined to the folders in LETHE_IMPORT_ROOTS, links resolved, and to "
+        "the URLs in LETHE_IMPORT_URLS.",
+        "Move the dataset below one of these, or upload it.",
     ),
     "not-found": Page(
         404, "There is no such thing",
@@ -153,6 +154,12 @@ PROBLEMS: dict[str, Page] = {
         503, "The database does not answer",
         "Nothing was accepted, except where the connection broke during the commit itself.",
         "Try again after `Retry-After` seconds, with the same Idempotency-Key.",
+    ),
+    "object-store-unavailable": Page(
+        503, "The object store does not answer",
+        "The pixels of datasets lie in an object store that cannot be reached, or does not let us "
+        "in.",
+        "Check its address and the credentials, then try again.",
     ),
     "storage-full": Page(
         507, "There is no room left",

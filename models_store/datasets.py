@@ -1,5 +1,6 @@
 """Datasets and their samples: who is in which split, and what has been forgotten."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from models_store.columns import among
 from models_store.errors import NameTaken, NotFound, NotReady
 from models_store.life import DatasetState, JobKind, Queue
 from models_store.tables import Blob, Dataset, Job, Sample, Shard
+
+FETCHED = 10_000
+"""Rows that are read at once where all of a dataset are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +155,17 @@ def shards(db: Session, dataset_id: UUID) -> list[Shard]:
     )
 
 
-def labels_and_splits(db: Session, dataset_id: UUID) -> tuple[list[int], list[str]]:
-    """Label and split of every row of the dataset, by position."""
-    rows = db.execute(
-        select(Sample.label, Sample.split)
-        .where(Sample.dataset_id == dataset_id)
-        .order_by(Sample.position)
-    ).all()
-    return [row[0] for row in rows], [row[1] for row in rows]
+def labels_and_splits(
+    db: Session, dataset_id: UUID, names: Sequence[str]
+) -> "tuple[array[int], array[int]]":
+    """Of every row of the dataset, by position: its label (int64), its split's place in `names`."""
+    labels, splits, place = array("q"), array("B"), {name: i for i, name in enumerate(names)}
+    rows = select(Sample.label, Sample.split).where(Sample.dataset_id == dataset_id)
+    at_once = {"yield_per": FETCHED}  # a million rows must not be a million objects
+    for label, split in db.execute(rows.order_by(Sample.position), execution_options=at_once):
+        labels.append(label)
+        splits.append(place[split])
+    return labels, splits
 
 
 def forgotten(db: Session, dataset_id: UUID) -> list[int]:
@@ -176,6 +183,19 @@ def erased(db: Session, dataset_id: UUID) -> list[int]:
     """Positions of all samples whose pixels have been overwritten, ascending."""
     gone = Sample.dataset_id == dataset_id, Sample.erased_at.is_not(None)
     return list(db.scalars(select(Sample.position).where(*gone).order_by(Sample.position)))
+
+
+def withdrawn(db: Session, dataset_id: UUID) -> list[int]:
+    """Positions of all samples that must not be read any more, ascending."""
+    gone = Sample.dataset_id == dataset_id, Sample.withdrawn_at.is_not(None)
+    named = select(Sample.position).where(*gone, Sample.forgotten_by.is_not(None))  # has an index
+    return list(db.scalars(named.order_by(Sample.position)))
+
+
+def sizes(db: Session, dataset_id: UUID) -> dict[str, int]:
+    """Bytes of each packed file, by its digest."""
+    mine = select(Blob.digest, Blob.size).join(Shard, Shard.digest == Blob.digest)
+    return dict(db.execute(mine.where(Shard.dataset_id == dataset_id)).all())
 
 
 def positions_of(db: Session, dataset_id: UUID, sample_ids: Sequence[str]) -> dict[str, int]:

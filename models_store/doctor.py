@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from models_store import lineage, retiring
 from models_store.blobs import Blobs
 from models_store.life import JOB_ENDED, JobKind, VersionState
+from models_store.objects import Objects
 from models_store.tables import Blob, Job, Model, Version
 
 LEFT_AFTER = 3600.0
@@ -36,8 +37,11 @@ class Findings:
     """Members of reference pools whose bytes are there and that saw what had to be forgotten."""
 
 
-def examine(db: Session, blobs: Blobs) -> Findings:
-    """Compare rows and files, and walk every version that has not been erased."""
+def examine(db: Session, blobs: Blobs, objects: Objects | None = None) -> Findings:
+    """Compare rows and files, and walk every version that has not been erased.
+
+    Raises `ObjectsAway`.
+    """
     uploads = db.scalars(
         select(Job.task).where(Job.kind == JobKind.IMPORT, Job.status.not_in(JOB_ENDED))
     )
@@ -45,7 +49,8 @@ def examine(db: Session, blobs: Blobs) -> Findings:
     rows = set(db.scalars(select(Blob.digest)))
     expected = rows | {task["upload"] for task in uploads if "upload" in task}
     expected |= {checkpoint["digest"] for checkpoint in kept if checkpoint is not None}
-    there, found = set(), Findings()
+    away = objects.listed() if objects is not None else set[str]()
+    there, found = away & expected, Findings(orphans=sorted(away - expected))
     for path in blobs.listed():
         if path.name in expected:
             there.add(path.name)

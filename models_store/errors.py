@@ -120,6 +120,12 @@ class Unavailable(Refusal):
     slug = "database-unavailable"
 
 
+class ObjectsAway(Refusal):
+    """The object store with the pixels does not answer, or does not let us in."""
+
+    slug = "object-store-unavailable"
+
+
 class LostClaim(Refusal):
     """This attempt no longer holds its job: another attempt does, or the job has ended."""
 

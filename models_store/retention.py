@@ -3,11 +3,11 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from models_store import jobs, lineage, registry, retiring, rungs, versions
-from models_store.columns import now
+from models_store.columns import among, now
 from models_store.life import (
     JobKind,
     JobStatus,
@@ -43,6 +43,7 @@ def tend(db: Session, model_id: UUID) -> Job | None:
         if version.state is VersionState.SUPERSEDED and lineage.remembered(db, version):
             versions.revoke(db, model, version, "lethe")
     retiring.retire(db, model.dataset_id)
+    withdraw(db, model.dataset_id)
     if not _anything_to_erase(db, model):
         return None
     if is_erasing(db, model.dataset_id):
@@ -168,6 +169,20 @@ def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:
         if not rows:
             break
     return sorted(rows)
+
+
+def withdraw(db: Session, dataset_id: UUID) -> list[int]:
+    """Set a tombstone on each row that may be erased: from here on nobody reads it; the rows."""
+    rows = erasable_rows(db, dataset_id)
+    if rows:
+        named = among(Sample.position, rows, db.get_bind().dialect.name)
+        db.execute(
+            update(Sample)
+            .where(Sample.dataset_id == dataset_id, Sample.withdrawn_at.is_(None), named)
+            .values(withdrawn_at=now())
+            .execution_options(synchronize_session=False)
+        )
+    return rows
 
 
 def _met(dataset_id: UUID) -> Select[int]:

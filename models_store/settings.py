@@ -27,11 +27,20 @@ class Settings(BaseSettings):
     blobs: Path | None = None
     """Folder for weights, pixels and reports, shared by API and workers; default `home`/blobs."""
 
+    shards: str | None = None
+    """URL, such as `s3://bucket/pixels`, for the pixels of new datasets; by default among the blobs."""
+
+    shard_cache: Annotated[int, Field(ge=0)] = 32 * 2**30
+    """Most bytes of pixels from such a URL that a worker keeps on its disk, for each dataset."""
+
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Comma-separated bearer keys, in clear or as `sha256:<hex>`. Required in server mode."""
 
     import_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Comma-separated folders from which `POST /datasets` may import by path."""
+
+    import_urls: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated URLs, such as `s3://bucket/sets`, below which `POST /datasets` may import."""
 
     hash_key: SecretStr | None = None
     """Key for the HMAC of erased identifiers; by default made once and kept in the database."""
@@ -75,13 +84,19 @@ class Settings(BaseSettings):
     job_time_limit: timedelta = timedelta(hours=5)
     """A worker process that spends longer on one job is killed."""
 
+    parallel: Annotated[int, Field(gt=0)] | None = None
+    """Processes of a long forget job; by default one for each GPU that its worker sees."""
+
+    parallel_above: timedelta = timedelta(minutes=10)
+    """A method that is predicted to take longer runs in so many processes, if they are several."""
+
     memory_limit: Annotated[int, Field(gt=0)] | None = None
     """Bytes that a worker process may allocate; a job that needs more fails with `out_of_memory`."""
 
     checkpoint_grace: timedelta = timedelta(seconds=30)
     """How long a stopping worker may take to save its work."""
 
-    @field_validator("api_keys", "import_roots", mode="before")
+    @field_validator("api_keys", "import_roots", "import_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from models_store.bell import Bell
 from models_store.blobs import Blobs
 from models_store.errors import InvalidParams, Unavailable
+from models_store.objects import Objects
 from models_store.settings import Settings
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The migration whose tables this code was written for."""
 
 SQLITE_AWAY = (
@@ -41,6 +42,8 @@ class Store:
     settings: Settings
     engine: Engine
     blobs: Blobs
+    objects: Objects | None
+    """Where the pixels of new datasets go, if not among the blobs."""
     bell: Bell
     _writing: sessionmaker[Session]
     _reading: sessionmaker[Session]
@@ -59,6 +62,7 @@ class Store:
             settings=settings,
             engine=engine,
             blobs=Blobs(settings.blob_folder),
+            objects=Objects(settings.shards) if settings.shards else None,
             bell=Bell.hung(settings.broker_url),
             _writing=sessionmaker(engine, expire_on_commit=False, info={"settings": settings}),
             _reading=sessionmaker(engine.execution_options(reads=True), expire_on_commit=False),
@@ -95,6 +99,17 @@ class Store:
         """
         with translated(), self._glancing() as db:
             yield db
+
+    def home(self, digest: str) -> Blobs | Objects:
+        """Where a shard of pixels lies: those from before there was a URL stay among the blobs."""
+        if self.objects is None or self.blobs.path(digest).exists():
+            return self.blobs
+        return self.objects
+
+    def drop(self, digest: str) -> None:
+        """Remove bytes that no row owns any more. Raises `ObjectsAway`."""
+        if not self.blobs.drop(digest) and self.objects is not None:
+            self.objects.drop(digest)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -35,9 +35,10 @@ def pins(name: str, python: str) -> dict[str, str]:
 
 def asked_for(lock: str) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    lines = list(project["project"]["dependencies"])
+    extras = project["project"]["optional-dependencies"]
+    lines = project["project"]["dependencies"] + extras["s3"]
     if lock == "requirements.lock":
-        lines += project["project"]["optional-dependencies"]["worker"]
+        lines += extras["worker"]
         lines += project["dependency-groups"]["dev"]
     return [Requirement(line) for line in lines]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from math import ceil
 
 import torch
@@ -94,8 +94,17 @@ class Feed:
         targets = self.targets(rng) if callable(self.targets) else self.targets
         order = torch.randperm(len(self.main), generator=rng)
         other = self._beside(rng)
-        for mine, theirs in self._cuts(size, epoch):
-            yield self._batch(order[mine], other[theirs], targets, rng)
+        cuts = [*self._cuts(size, epoch)]
+        for (mine, theirs), following in zip_longest(cuts, cuts[1:]):
+            batch = self._batch(order[mine], other[theirs], targets, rng)
+            if following is not None:
+                self._expect(order[following[0]], other[following[1]])
+            yield batch
+
+    def _expect(self, mine: Tensor, theirs: Tensor) -> None:
+        self.main.expect(mine)
+        if self.beside is not None:
+            self.beside.expect(theirs)
 
     def _cuts(self, size: int, epoch: int) -> Iterator[tuple[slice, slice]]:
         """Of each batch: its part of the main set's order and of that beside."""

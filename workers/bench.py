@@ -19,6 +19,7 @@ from workers import shelf, weights
 from workers.data.pixels import open_pixels
 from workers.evidence import Scores
 from workers.kinds import Pixels, Samples
+from workers.remote import open_remote
 from workers.scoring import load_scores
 
 SPLITS = ("train", "test", "holdout")
@@ -36,6 +37,8 @@ class Laid:
     splits: Tensor
     """(N,) uint8 on the CPU: index into `SPLITS`."""
     shards: tuple[str, ...]
+    withdrawn: tuple[int, ...]
+    """Rows of an object store that must not be read any more."""
 
     def samples(self, rows: Tensor) -> Samples:
         """These rows, (n,) int64, as samples on the device."""
@@ -61,12 +64,12 @@ class Bench:
     def lay(self, dataset_id: UUID) -> Laid:
         """Bring a dataset onto the device, unless it lies there already."""
         while True:
-            digests = self._shards(dataset_id)
+            digests, withdrawn = self._shards(dataset_id), self._withdrawn(dataset_id)
             laid = self._laid.get(dataset_id)
-            if laid is not None and laid.shards == digests:
+            if laid is not None and (laid.shards, laid.withdrawn) == (digests, withdrawn):
                 return laid
             try:
-                return self._lay_anew(dataset_id, digests)
+                return self._lay_anew(dataset_id, digests, withdrawn)
             except FileNotFoundError:
                 if self._shards(dataset_id) == digests:
                     raise
@@ -76,21 +79,38 @@ class Bench:
         with self.store.read() as db:
             return tuple(shard.digest for shard in datasets.shards(db, dataset_id))
 
-    def _lay_anew(self, dataset_id: UUID, digests: tuple[str, ...]) -> Laid:
+    def _withdrawn(self, dataset_id: UUID) -> tuple[int, ...]:
+        if self.store.objects is None:
+            return ()
         with self.store.read() as db:
-            labels, splits = datasets.labels_and_splits(db, dataset_id)
+            return tuple(datasets.withdrawn(db, dataset_id))
+
+    def _lay_anew(
+        self, dataset_id: UUID, digests: tuple[str, ...], withdrawn: tuple[int, ...]
+    ) -> Laid:
+        with self.store.read() as db:
+            labels, splits = datasets.labels_and_splits(db, dataset_id, SPLITS)
         self._laid.pop(dataset_id, None)
         while len(self._laid) >= KEPT:
             self._laid.pop(next(iter(self._laid)))
-        paths = [self.store.blobs.path(digest) for digest in digests]
         fresh = Laid(
-            pixels=open_pixels(paths, self.device),
-            labels=torch.tensor(labels, dtype=torch.int64, device=self.device),
-            splits=torch.tensor([SPLITS.index(split) for split in splits], dtype=torch.uint8),
+            pixels=self._pixels(dataset_id, digests, withdrawn),
+            labels=torch.frombuffer(labels, dtype=torch.int64).clone().to(self.device),
+            splits=torch.frombuffer(splits, dtype=torch.uint8).clone(),
             shards=digests,
+            withdrawn=withdrawn,
         )
         self._laid[dataset_id] = fresh
         return fresh
+
+    def _pixels(
+        self, dataset_id: UUID, digests: tuple[str, ...], withdrawn: tuple[int, ...]
+    ) -> Pixels:
+        """On the device where they fit; else mapped from files, or streamed from afar."""
+        objects = self.store.objects
+        if objects is not None and self.store.home(digests[0]) is objects:
+            return open_remote(self.store, objects, dataset_id, self.device, withdrawn)
+        return open_pixels([self.store.blobs.path(digest) for digest in digests], self.device)
 
     def net(self, subject: Subject, seed: int = 0) -> nn.Module:
         """A new, untrained net for this model on the device; the seed decides its weights."""

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 import rfc8785
-from safetensors.torch import load, save
+from safetensors.torch import load as read
+from safetensors.torch import save
 from torch import Tensor
 
 from models_store import jobs
@@ -31,13 +32,7 @@ def keep(store: Store, claim: Claim, run: str, state: State) -> None:
     Raises:
         LostClaim: the job is no longer ours.
     """
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    numbers = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
-    data = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        {"numbers": json.dumps(numbers, sort_keys=True)},
-    )
-    kept = store.blobs.put(data)
+    kept = store.blobs.put(dump(state))
     with store.begin() as db:
         old = jobs.save_checkpoint(db, claim, {"digest": kept.digest, "run": run})
     if old is not None and old["digest"] != kept.digest:
@@ -52,7 +47,22 @@ def found(store: Store, claim: Claim, run: str) -> State | None:
         data = store.blobs.read(claim.checkpoint["digest"])
     except NotFound:
         return None
-    state: State = dict(load(data))
+    return load(data)
+
+
+def dump(state: State) -> bytes:
+    """A state as safetensors, its numbers among the metadata."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    numbers = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    return save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        {"numbers": json.dumps(numbers, sort_keys=True)},
+    )
+
+
+def load(data: bytes) -> State:
+    """The state that `dump` has written."""
+    state: State = dict(read(data))
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     state.update(json.loads(header["__metadata__"]["numbers"]))

@@ -1,5 +1,7 @@
 """Drives a generator of steps to its end, with all the effects that guests may not have."""
 
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing, nullcontext
 from time import monotonic, perf_counter
 
 import torch
@@ -19,20 +21,26 @@ def drive(steps: Steps, store: Store, claim: Claim, pulse: Pulse, run: str) -> f
     somebody more urgent waits and the state has just been saved.
     """
     saved, seconds, since = monotonic(), 0.0, perf_counter()
-    for step in steps:
-        failpoint("worker.step")
-        pulse.step(step)
-        if step.state is None or not _due(store, pulse, saved):
-            continue
-        seconds += perf_counter() - since
-        checkpoints.keep(store, claim, run, step.state())
-        failpoint("worker.checkpointed")
-        if pulse.should_give_way:
-            raise Stopped(Why.GIVE_WAY)
-        saved, since = monotonic(), perf_counter()
+    with _ended(steps):
+        for step in steps:
+            failpoint("worker.step")
+            pulse.step(step)
+            if step.state is None or not _due(store, pulse, saved):
+                continue
+            seconds += perf_counter() - since
+            checkpoints.keep(store, claim, run, step.state())
+            failpoint("worker.checkpointed")
+            if pulse.should_give_way:
+                raise Stopped(Why.GIVE_WAY)
+            saved, since = monotonic(), perf_counter()
     if torch.cuda.is_available():
         torch.cuda.synchronize()  # the last kernels are part of the work
     return seconds + perf_counter() - since
+
+
+def _ended(steps: Steps) -> AbstractContextManager[object]:
+    """Processes of a run on several devices end with it, before the job is given back."""
+    return closing(steps) if isinstance(steps, Generator) else nullcontext()
 
 
 def _due(store: Store, pulse: Pulse, saved: float) -> bool:

@@ -24,8 +24,9 @@ def run(store: Store, claim: Claim, pulse: Pulse) -> None:
     """Erase all that may be erased for a model; each row changes before its bytes go."""
     assert claim.dataset_id is not None
     result = _let_go(store, claim, claim.dataset_id)
-    with store.read() as db:
-        rows = retention.erasable_rows(db, claim.dataset_id)
+    with store.begin() as db:
+        jobs.beat(db, claim, store.settings)
+        rows = retention.withdraw(db, claim.dataset_id)
         shards = datasets.shards(db, claim.dataset_id) if rows else []
     pulse.enter(Phase.PUBLISHING, len(shards))
     for done, shard in enumerate(shards, start=1):
@@ -62,15 +63,16 @@ def _let_go(store: Store, claim: Claim, dataset_id: UUID) -> dict[str, int]:
 def _drop(store: Store, digests: Sequence[str]) -> None:
     failpoint("erase.before_drop")
     for digest in digests:
-        store.blobs.drop(digest)
+        store.drop(digest)
 
 
 def _overwrite(store: Store, claim: Claim, shard: Shard, rows: list[int]) -> None:
     """A copy of the shard without these images takes its place."""
+    home = store.home(shard.digest)
     with store.blobs.workspace() as folder:
-        source = store.blobs.path(shard.digest)
+        source = home.fetched(shard.digest, folder)
         copy: Path = rewrite(source, [row - shard.first for row in rows], folder)
-        kept = store.blobs.put_file(copy)
+        kept = home.put_file(copy)
     with store.begin() as db:
         jobs.beat(db, claim, store.settings)
         current = db.get_one(Shard, (shard.dataset_id, shard.number))

@@ -15,7 +15,17 @@ from models_store.life import Phase
 from models_store.outcomes import Made
 from models_store.rungs import Rung
 from models_store.tables import Blob
-from workers import auditing, checkpoints, gauge, methods, pruned, shelf, sparsity, weights
+from workers import (
+    auditing,
+    checkpoints,
+    gauge,
+    methods,
+    parallel,
+    pruned,
+    shelf,
+    sparsity,
+    weights,
+)
 from workers.auditing import Candidate
 from workers.bench import Bench, software
 from workers.drive import drive
@@ -55,7 +65,8 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse, expected: float
     start = replace(start, given=replace(start.given, prepared=prepared))
     seconds, neighbours = perf_counter() - since, prepared.get("neighbours")
     pulse.enter(Phase.UNLEARNING, expected=expected)
-    seconds += run(start.steps(method))
+    spread = parallel.spread(method, bench, rung, expected)
+    seconds += run(start.steps(spread or method))
     after = deepcopy(before)
     after.load_state_dict(sparsity.plain(start.model))
     pulse.enter(Phase.AUDITING)
@@ -68,6 +79,8 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse, expected: float
     }
     if rung.prune is not None:
         facts["prune_seconds"] = start.seconds
+    if spread is not None:
+        facts["processes"] = float(spread.count)
     candidate = replace(
         _candidate(bench, rung, method, given, (before, after), kept.digest, claim),
         neighbours=neighbours if isinstance(neighbours, Tensor) else None,
@@ -79,7 +92,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse, expected: float
         weights=Blob(digest=kept.digest, size=kept.size, media_type=weights.MEDIA),
         scores=auditing.keep_scores(bench, scores),
         params=rung.params,
-        provenance=dict(candidate.provenance),
+        provenance={**candidate.provenance, **({"processes": spread.count} if spread else {})},
         report=report,
         facts=facts | {"seconds": perf_counter() - began},
     )
@@ -182,7 +195,7 @@ def _given(bench: Bench, claim: Claim, rung: Rung, needs: frozenset[str]) -> tup
     given = Given(
         forget=laid.samples(forget),
         retain=laid.samples(retain),
-        holdout=laid.samples(holdout[~torch.isin(holdout, training)]),
+        holdout=laid.samples(holdout[~torch.isin(holdout, torch.cat([training, gone]))]),
         classes=len(rung.subject.class_names),
         fresh=lambda seed: bench.net(rung.subject, seed),
         recipe=shelf.lighter(recipe, claim.task),

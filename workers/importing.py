@@ -8,6 +8,7 @@ from models_store.claims import Claim
 from models_store.datasets import SampleRow
 from models_store.failpoints import failpoint
 from models_store.life import Phase
+from models_store.objects import bring
 from models_store.store import Store
 from models_store.tables import Blob
 from workers.data.packing import Shard, pack
@@ -26,12 +27,12 @@ def run(store: Store, claim: Claim, pulse: Pulse) -> None:
         NameTaken: a dataset of this name has other content.
     """
     assert claim.dataset_id is not None
-    source = open_source(_path(store, claim.task), _options(store, claim.task))
-    pulse.enter(Phase.IMPORTING, source.total)
-    with store.begin() as db:
-        datasets.begin_rows(db, claim.dataset_id)
     shard: Shard | None = None
     with store.blobs.workspace() as folder:
+        source = open_source(_path(store, claim.task, folder), _options(store, claim.task))
+        pulse.enter(Phase.IMPORTING, source.total)
+        with store.begin() as db:
+            datasets.begin_rows(db, claim.dataset_id)
         for number, shard in enumerate(pack(source.records(), folder, source.class_names)):
             _register(store, claim, number, shard)
             failpoint("import.shard")
@@ -58,7 +59,7 @@ def run(store: Store, claim: Claim, pulse: Pulse) -> None:
 
 def _register(store: Store, claim: Claim, number: int, shard: Shard) -> None:
     assert claim.dataset_id is not None
-    kept = store.blobs.put_file(shard.path)
+    kept = (store.objects or store.blobs).put_file(shard.path)
     shard.path.unlink()
     rows = [
         SampleRow(row.sample_id, shard.first + row.position, row.label, row.split, row.subject)
@@ -70,8 +71,11 @@ def _register(store: Store, claim: Claim, number: int, shard: Shard) -> None:
         datasets.add_shard(db, claim.dataset_id, number, blob, rows)
 
 
-def _path(store: Store, task: dict[str, Any]) -> Path:
-    return store.blobs.path(task["upload"]) if "upload" in task else Path(task["path"])
+def _path(store: Store, task: dict[str, Any], folder: Path) -> Path:
+    """Where the source lies; in `folder` if it had to be fetched."""
+    if "upload" in task:
+        return store.blobs.path(task["upload"])
+    return bring(task["path"], folder) if "://" in task["path"] else Path(task["path"])
 
 
 def _options(store: Store, task: dict[str, Any]) -> ImportOptions:

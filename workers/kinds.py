@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -18,9 +19,16 @@ State = dict[str, Tensor | int | float]
 class Pixels(Protocol):
     """Where images lie: on the device, in a memory-mapped file, or further away."""
 
+    far: ClassVar[bool]
+    """Is a batch put together elsewhere, so that it pays to say beforehand what is wanted?"""
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image."""
+        ...
+
+    def expect(self, rows: Tensor) -> None:
+        """(B,) int64: what `gather` is going to be asked for next."""
         ...
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -58,10 +66,19 @@ class Samples:
         """The subset at these positions within ours, (m,) int64 or a (n,) bool mask."""
         return Samples(self.pixels, self.labels, self.index[which])
 
+    def expect(self, which: Tensor) -> None:
+        """`at` will be asked for these positions next, (B,) int64."""
+        if self.pixels.far:
+            self.pixels.expect(self.index[which.to(self.index.device)])
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All of ours in order, `size` at a time; the last batch may be smaller."""
-        for which in torch.arange(len(self), device=self.index.device).split(size):
-            yield self.at(which)
+        parts = torch.arange(len(self), device=self.index.device).split(size)
+        for which, following in zip_longest(parts, parts[1:]):
+            batch = self.at(which)
+            if following is not None:
+                self.expect(following)
+            yield batch
 
 
 def as_images(raw: Tensor) -> Tensor:

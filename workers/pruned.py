@@ -3,18 +3,27 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from models_store.rungs import Rung
 from workers import pruning, shelf, sparsity
-from workers.kinds import Given, Method, State, Steps
+from workers.kinds import Given, State, Steps
 from workers.sparsity import Masks, Pruner
 from workers.stages import inside, keeping, part
 
 Drive = Callable[[Steps], float]
 """Carries a run out; the seconds that it took."""
+
+
+class Unlearner(Protocol):
+    """A method, or what stands in for one."""
+
+    def unlearn(self, model: nn.Module, given: Given) -> Steps:
+        """As `Method.unlearn`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,7 @@ class Start:
     seconds: float = 0.0
     """That pruning took."""
 
-    def steps(self, method: Method) -> Steps:
+    def steps(self, method: Unlearner) -> Steps:
         """The run of the method; resumed, it needs no pruning again."""
         for step in method.unlearn(self.model, self.given):
             yield keeping(step, "method", self.beside) if self.beside else step

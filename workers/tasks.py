@@ -11,7 +11,14 @@ import torch
 
 from models_store import desk, jobs, outcomes, versions
 from models_store.claims import Claim
-from models_store.errors import DigestMismatch, LostClaim, NameTaken, StorageFull, Unavailable
+from models_store.errors import (
+    DigestMismatch,
+    LostClaim,
+    NameTaken,
+    ObjectsAway,
+    StorageFull,
+    Unavailable,
+)
 from models_store.failpoints import failpoint
 from models_store.life import JobKind, Queue
 from workers import baseline, erasing, forgetting, importing, pooling, searching
@@ -44,6 +51,7 @@ KINDS: tuple[tuple[tuple[type[Exception], ...], tuple[str, bool]], ...] = (
     ((UnfitWeights,), ("unfit_weights", False)),
     ((DigestMismatch,), ("artifact_corrupt", False)),
     ((StorageFull,), ("storage_full", True)),
+    ((ObjectsAway,), ("object_store_away", True)),
     ((torch.OutOfMemoryError, MemoryError), ("out_of_memory", True)),
     ((ValueError, FileNotFoundError), ("unusable_input", False)),
 )

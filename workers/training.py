@@ -1,4 +1,7 @@
-"""The one loop: batches from the device, autocast, SGD, BatchNorm policy, places to resume."""
+"""The one loop: batches from the device, autocast, SGD, BatchNorm policy, places to resume.
+
+Where several processes share a run (`team`), each learns from its part of a batch.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
+from workers import team
 from workers.batches import Batch, Feed
 from workers.kinds import Recipe, Samples, State, Step, Steps
 from workers.modes import BatchNorm, autocast, chance, dtype_of, full, normalised_by, norms
@@ -80,17 +84,20 @@ def loop(
     for place, batch in feed.walk(recipe, rng, begun):
         pace = rate(recipe, place.done, total)
         moment = Moment(place.epoch, recipe.epochs, pace, weights, batch.which)
-        value = loss(_forward(model, batch, batchnorm, precision), batch)
-        ends = until is not None and until(value.detach())
+        mine = team.share(batch)
+        value = loss(_forward(model, mine, batchnorm, precision), mine)
+        lost = team.mean(value.detach())
+        ends = until is not None and until(lost)
         if not ends:
             _update(optimiser, value, moment, before, after)
+            team.average_statistics(model)
         finished = recipe.epochs if ends else place.epoch + 1
         yield Step(
             done=place.done + 1,
             total=place.done + 1 if ends else total,
             epoch=place.epoch + 1,
             epochs=recipe.epochs,
-            loss=value.detach(),
+            loss=lost,
             state=_saver(model, optimiser, rng, finished) if place.last or ends else None,
         )
         if ends:
@@ -122,6 +129,7 @@ def _update(
 ) -> None:
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    team.average(moment.weights)
     if before is not None:
         before(moment)
     optimiser.param_groups[0]["lr"] = moment.rate

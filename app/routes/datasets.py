@@ -59,10 +59,11 @@ class DatasetIn(In):
 
 
 class PathIn(DatasetIn):
-    """A dataset that lies below one of the folders in LETHE_IMPORT_ROOTS."""
+    """A dataset that lies below one of LETHE_IMPORT_ROOTS or LETHE_IMPORT_URLS."""
 
     path: Annotated[Text, Field(min_length=1)]
-    """Absolute: a .parquet, .npz or .zip file, or a folder of Parquet files or of images."""
+    """Absolute: a .parquet, .npz or .zip file, or a folder of Parquet files or of images; or the URL
+    of such a file."""
 
 
 class DatasetOut(Out):
@@ -142,10 +143,22 @@ def _import_upload(store: Store, owner: str, form: Form) -> tuple[Dataset, Job]:
 
 def _import_path(store: Store, owner: str, body: bytes) -> tuple[Dataset, Job]:
     meta = parsed(PathIn, body)
-    path = _within(Path(meta.path), store.settings.import_roots)
-    source = {"path": str(path), **meta.options()}
+    if "://" in meta.path:
+        path = _below(meta.path, store.settings.import_urls)
+    else:
+        path = str(_within(Path(meta.path), store.settings.import_roots))
+    source = {"path": path, **meta.options()}
     with store.begin() as db:
         return datasets.register(db, name=meta.name, source=source, actor=owner)
+
+
+def _below(url: str, roots: tuple[str, ...]) -> str:
+    """The URL, if it lies below one of the roots and leads nowhere else."""
+    steps = url.split("/")
+    known = any(url.startswith(f"{root.rstrip('/')}/") for root in roots)
+    if not known or ".." in steps or "::" in url:  # by which fsspec would chain another one
+        raise ForbiddenPath(f"{url!r} lies below none of the URLs in LETHE_IMPORT_URLS.")
+    return url
 
 
 def _within(path: Path, roots: tuple[Path, ...]) -> Path:

@@ -7,8 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from app.problems import refusals
 from app.wire import Out, TheStore, tagged
 from models_store import crew, doctor, figures, offers
+from models_store.errors import ObjectsAway
 from models_store.store import Store
 
 router = APIRouter(tags=["operations"])
@@ -138,11 +140,11 @@ def list_workers(request: Request, store: TheStore) -> Response:
     return tagged(request, Workers(items=items))
 
 
-@router.get("/doctor")
+@router.get("/doctor", responses=refusals(ObjectsAway))
 def examine(store: TheStore) -> FindingsOut:
     """Compare rows with files, and versions with what should be forgotten; it may take long."""
     with store.read() as db:
-        return FindingsOut.model_validate(doctor.examine(db, store.blobs))
+        return FindingsOut.model_validate(doctor.examine(db, store.blobs, store.objects))
 
 
 @router.get("/stats", response_model=Stats)

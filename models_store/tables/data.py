@@ -54,8 +54,8 @@ class Sample(Base):
     __tablename__ = "samples"
     __table_args__ = (
         UniqueConstraint("dataset_id", "position"),
-        Index(None, "dataset_id", "subject"),
-        Index(None, "dataset_id", "label"),
+        Index(None, "dataset_id", "subject", "position"),  # a page of either without sorting
+        Index(None, "dataset_id", "label", "position"),
         Index(None, "dataset_id", "forgotten_by"),
     )
 
@@ -66,4 +66,5 @@ class Sample(Base):
     split: Mapped[str] = mapped_column(String(16))
     subject: Mapped[str | None] = mapped_column(String(500))
     forgotten_by: Mapped[UUID | None]  # the first request that named it and was not withdrawn
+    withdrawn_at: Mapped[datetime | None]  # since then it is read no more, and waits to be erased
     erased_at: Mapped[datetime | None]

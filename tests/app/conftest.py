@@ -34,6 +34,7 @@ def settings(tmp_path: Path, sqlite_template: Path) -> Settings:
     return Settings(
         home=home,
         import_roots=(tmp_path / "import",),
+        import_urls=("s3://bucket/sets/",),
         max_upload_bytes=1 << 20,
         max_body_bytes=1 << 16,
         max_sample_ids=100,

@@ -1,10 +1,14 @@
 """Datasets and their samples, as the door shows them."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
 from world import World
+
+from models_store.store import Store
+from models_store.tables import Job
 
 DEER = {"model": "zoo", "target": {"kind": "class", "label": "deer"}}
 
@@ -58,3 +62,28 @@ def test_forgotten_samples_say_by_which_request(door: TestClient, world: World) 
 
     assert [item["forgotten_by"] for item in items] == [request["id"]] * 8
     assert {item["label"] for item in items} == {2}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/other/faces.npz",
+        "s3://bucket/sets2/faces.npz",
+        "s3://bucket/sets/../other/faces.npz",
+        "s3://bucket/sets/::file:///etc/passwd",
+        "file:///etc/passwd",
+    ],
+)
+def test_a_url_that_leads_elsewhere_is_not_imported_from(door: TestClient, url: str) -> None:
+    answer = door.post("/datasets", json={"name": "faces", "path": url})
+
+    assert answer.json()["type"] == "/problems/forbidden-path"
+
+
+def test_a_url_is_handed_to_the_job_as_it_is(door: TestClient, store: Store) -> None:
+    url = "s3://bucket/sets/faces.npz"
+
+    job = door.post("/datasets", json={"name": "faces", "path": url}).json()["job"]
+
+    with store.read() as db:
+        assert db.get_one(Job, UUID(job)).task["path"] == url

@@ -11,7 +11,8 @@ import numpy as np
 from workers.data.records import Pictures, Record
 
 SHARD_BYTES = 1 << 25
-SHARD_ROWS = 1 << 16
+SHARD_ROWS = 1 << 14
+"""What is held in memory of a shard on its way in: at most so many rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Packed pixels for the workshop: all on the device, or mapped from disk when too many."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import psutil
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.data.ahead import Ahead
 from workers.data.records import Pictures
 from workers.kinds import Pixels
 
@@ -22,6 +24,7 @@ CGROUP = Path("/sys/fs/cgroup")
 class Resident:
     """All images on the compute device."""
 
+    far: ClassVar[bool] = False
     images: Tensor
     """(N, H, W, C) uint8."""
 
@@ -34,16 +37,24 @@ class Resident:
         """(B,) int64 rows, on any device -> (B, H, W, C) uint8 on the compute device."""
         return self.images.index_select(0, rows.to(self.images.device))
 
+    def expect(self, rows: Tensor) -> None:
+        """Nothing needs to be brought."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Mapped:
     """Images in memory-mapped shards; a batch is put together on the host, then copied over."""
 
+    far: ClassVar[bool] = True
     shards: Sequence[Pictures]
     """(n_i, H, W, C) uint8 each, one after the other the rows of the dataset."""
     ends: NDArray[np.int64]
     """(S,): the row after the last one of each shard."""
     device: torch.device
+    _ahead: Ahead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ahead = Ahead(self._brought)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,7 +67,13 @@ class Mapped:
         Raises:
             IndexError: a row is not in the dataset.
         """
-        wanted = rows.cpu().numpy()
+        return self._ahead.take(rows).to(self.device, non_blocking=True)
+
+    def expect(self, rows: Tensor) -> None:
+        """These rows, (B,) int64, are wanted next: read them while others are used."""
+        self._ahead.expect(rows)
+
+    def _brought(self, wanted: NDArray[np.int64]) -> Tensor:
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.ends[-1]:
             raise IndexError(f"The dataset has {self.ends[-1]} rows; others were asked for.")
         pinned = self.device.type == "cuda"
@@ -65,7 +82,7 @@ class Mapped:
         for number in np.unique(home):
             shard, mine = self.shards[number], home == number
             batch.numpy()[mine] = shard[wanted[mine] - (self.ends[number] - len(shard))]
-        return batch.to(self.device, non_blocking=True)
+        return batch
 
 
 def open_pixels(
