@@ -42,7 +42,8 @@ foundation still good?
   stay, in percent.
 - *faces*: test accuracy of the linear layer on the frozen features. `untrained` is a net that has
   learned nothing: what a linear layer gets out of chance features.
-- *seconds*: of the method, on one core with other work beside it.
+- *seconds*: of the method, on one core with other work beside it. All but `finetune` (a constant learning
+  rate of 0.05) run as they ship.
 
 Source: Jia, Liu et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023,
 arXiv:2304.04934, section 5, which forgets classes of ImageNet and probes on other datasets; faces

@@ -1,6 +1,8 @@
 """The applications run, and poison and measure what their pages say."""
 
+import json
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 import torch
@@ -58,3 +60,11 @@ def test_vehicles_are_forgotten_and_faces_are_probed(pictures: Pictures) -> None
     gone = pictures.samples.labels[transfer.vehicles(pictures)]
     assert set(gone.tolist()) == set(transfer.GONE)
     assert all(0 <= row["faces"] <= 100 for row in found)
+
+
+@pytest.mark.parametrize("script", [backdoor, transfer])
+def test_the_page_of_an_application_is_made_from_its_figures(script: ModuleType) -> None:
+    place = parts.HERE / script.__name__.rpartition(".")[2]
+    rows = json.loads(place.with_suffix(".json").read_text())["rows"]
+
+    assert place.with_suffix(".md").read_text() == parts.page(script.TEXT, rows)
