@@ -33,9 +33,7 @@ def main() -> None:
     except Exception as error:
         memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
         kind = OUT_OF_MEMORY if memory or "can't allocate memory" in str(error) else "error"
-        tell(
-            out, json.dumps({"failed": kind, "detail": f"{type(error).__name__}: {error}"[:2000]})
-        )
+        tell(out, json.dumps({"failed": kind, "detail": f"{type(error).__name__}: {error}"[:2000]}))
         raise
 
 
