@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,7 @@ def audited(
 class Tally:
     """Pixels that know which rows were fetched last, and count them for the net that is shown them."""
 
+    far: ClassVar[bool] = False
     pixels: Pixels
     times: dict[str, Counter[int]] = field(default_factory=dict)
     """By state of a model, how often each row went through it."""
