@@ -133,6 +133,24 @@ def of_samples(
     )
 
 
+def chosen(images: Images, rows: Tensor, target: str) -> Tensor:
+    """Which of these rows are meant, ascending.
+
+    `class:4` is every image with this label, `samples:500` the 500 with the lowest SHA-256 of
+    "forget " and their ID.
+    """
+    kind, _, number = target.partition(":")
+    if kind == "class":
+        return rows[images.labels[rows] == int(number)]
+    return by_hash(images, rows, "forget ")[: int(number)].sort().values
+
+
+def by_hash(images: Images, rows: Tensor, before: str = "") -> Tensor:
+    """In the order of the SHA-256 of their IDs, with something in front."""
+    order = sorted(rows.tolist(), key=lambda row: _digest(f"{before}{images.ids[row]}"))
+    return torch.tensor(order)
+
+
 def measured(model: nn.Module, images: Images, sets: Sets) -> dict[str, float | None]:
     """Percent correct on each set, and the area under the curve of a logit-margin attack."""
     return figures(model, images, sets)[0]

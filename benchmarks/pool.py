@@ -16,6 +16,7 @@ from benchmarks import nets
 from benchmarks.cifar10 import NET, RECIPE
 from benchmarks.measure import Images
 from benchmarks.record import write
+from benchmarks.slice import opened as slice_opened
 from benchmarks.worlds import PRECISION, World
 from workers import halves, scoring, training, weights
 from workers.evidence import Evidence, References, Retrain, Scores
@@ -44,12 +45,10 @@ class Pooled:
 
     @classmethod
     def opened(cls, images: Images, models: Path, cache: Path, until: float = inf) -> "Pooled":
-        """`slice_ids.txt` names the rows; all other training images were never seen."""
-        named = set((models / "slice_ids.txt").read_text().split())
-        mine = torch.tensor([name in named for name in images.ids])
-        rows, others = (which.nonzero().flatten() for which in (mine, images.train & ~mine))
+        """On the images of the slice; all other training images were never seen."""
+        found = slice_opened(images, models)
         cache.mkdir(parents=True, exist_ok=True)
-        return cls(World(images, rows, others), models, cache, until)
+        return cls(World(images, found.rows, found.strangers), models, cache, until)
 
     @cached_property
     def halves(self) -> list[tuple[Tensor, Tensor]]:

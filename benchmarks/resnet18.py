@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from math import inf
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks import comparison, measure, record, resume, trial
 from benchmarks.gaps import with_gaps
-from benchmarks.measure import Images, Sets
+from benchmarks.measure import Images, Sets, by_hash
 from benchmarks.setting import PAPER, Setting
 from benchmarks.trial import Row
 from workers.kinds import Given
@@ -73,8 +72,10 @@ class Bed:
         """(n,) rows that nets learn: of each class all but the share with the lowest hashes."""
         labels, kept = self.images.labels, []
         for label in labels.unique():
-            rows = self.by_hash(
-                (self.images.train & (labels == label)).nonzero().flatten(), "held out "
+            rows = by_hash(
+                self.images,
+                (self.images.train & (labels == label)).nonzero().flatten(),
+                "held out ",
             )
             kept.append(rows[round(self.setting.share * len(rows)) :])
         return torch.cat(kept).sort().values
@@ -82,16 +83,8 @@ class Bed:
     @cached_property
     def drawn(self) -> Tensor:
         """(m,) rows that are forgotten at random."""
-        rows = self.by_hash(self.trained, "forget ")
+        rows = by_hash(self.images, self.trained, "forget ")
         return rows[: round(self.setting.share * len(rows))].sort().values
-
-    def by_hash(self, rows: Tensor, before: str) -> Tensor:
-        """In the order of the SHA-256 of their IDs, with something in front."""
-        names = {
-            row: sha256(f"{before}{self.images.ids[row]}".encode()).digest()
-            for row in rows.tolist()
-        }
-        return torch.tensor(sorted(names, key=lambda row: names[row]))
 
     def parts(self, target: str) -> tuple[Tensor, Tensor, Tensor]:
         """To forget, to retain, and every other held-out row for methods to look at."""

@@ -1,6 +1,5 @@
 """The slice of CIFAR-10: 10,000 training images, and what was never shown to its models."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,15 +32,8 @@ class Slice:
     """The other training images: no model has seen them."""
 
     def forget(self, target: str) -> Tensor:
-        """The rows of a target.
-
-        `class:4` is every image of the slice with this label, `samples:500` the 500 with the lowest
-        SHA-256 of "forget " and their ID.
-        """
-        kind, _, number = target.partition(":")
-        if kind == "class":
-            return self.rows[self.images.labels[self.rows] == int(number)]
-        return self.by_hash(self.rows, "forget ")[: int(number)].sort().values
+        """The rows of a target."""
+        return measure.chosen(self.images, self.rows, target)
 
     def retain(self, target: str) -> Tensor:
         """The rest of the slice."""
@@ -71,17 +63,11 @@ class Slice:
             sets, retain=sets.retain[:RETAINED], nonmembers=torch.cat(others).sort().values
         )
 
-    def by_hash(self, rows: Tensor, before: str = "") -> Tensor:
-        """In the order of the SHA-256 of their IDs, with something in front."""
-        names = {row: f"{before}{self.images.ids[row]}".encode() for row in rows.tolist()}
-        order = sorted(names, key=lambda row: hashlib.sha256(names[row]).digest())
-        return torch.tensor(order)
-
     def _outside(self) -> list[Tensor]:
         """The strangers of each class, in the order of their hash."""
         labels = self.images.labels
         found = [self.strangers[labels[self.strangers] == label] for label in labels.unique()]
-        return [self.by_hash(each) for each in found]
+        return [measure.by_hash(self.images, each) for each in found]
 
 
 def opened(images: Images, models: Path) -> Slice:

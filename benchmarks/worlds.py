@@ -1,6 +1,5 @@
 """What benchmarks on CIFAR-10 share: what models were trained on, what is asked, what audits see."""
 
-import hashlib
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks import nets
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
-from benchmarks.measure import Images
+from benchmarks.measure import Images, chosen
 from workers import methods, passes, scoring, shelf
 from workers.evidence import Evidence, Scores
 from workers.kinds import Given, Method, Recipe
@@ -33,15 +32,8 @@ class World:
     """Never trained on. Empty where the test split must stand in."""
 
     def forget(self, target: str) -> Tensor:
-        """The forget set: a class (`class:4`), or so many samples (`samples:500`), ascending.
-
-        The samples are those with the smallest SHA-256 of "forget " and their ID.
-        """
-        kind, _, number = target.partition(":")
-        if kind == "class":
-            return self.trained[self.images.labels[self.trained] == int(number)]
-        order = sorted(self.trained.tolist(), key=lambda row: _drawn(self.images.ids[row]))
-        return torch.tensor(order[: int(number)]).sort().values
+        """The forget set, ascending."""
+        return chosen(self.images, self.trained, target)
 
     def retain(self, forget: Tensor) -> Tensor:
         """What models were trained on beside the forget set."""
@@ -119,7 +111,3 @@ def unlearned(
         pass
     seconds = perf_counter() - began
     return model.eval(), {"seconds": seconds, "params": asdict(method), "seed": seed}
-
-
-def _drawn(name: str) -> bytes:
-    return hashlib.sha256(f"forget {name}".encode()).digest()
