@@ -4,12 +4,12 @@ from collections import Counter
 from contextlib import suppress
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from models_store import pools, registry, retention
 from models_store.errors import NotFound, NotReady
-from models_store.life import JOB_ENDED, Queue
+from models_store.life import JOB_ENDED, MemberState, Queue
 from models_store.pools import Retrains
 from models_store.tables import Job, Model, Pool, PoolMember, Sample
 
@@ -17,9 +17,13 @@ ACTOR = "lethe"
 
 
 def worn(db: Session) -> list[UUID]:
-    """Models whose pool is due to be built again; it only reads."""
-    owners = {_owner(db, pool) for pool in db.scalars(select(Pool))}
-    return sorted(model.id for model in owners if model is not None and _due(db, model))
+    """Models whose pool is due to be built again; it only reads.
+
+    Whoever ordered the last build decides whether there will be another.
+    """
+    builds = [_to_follow(db, pool) for pool in db.scalars(select(Pool))]
+    owners = {db.get_one(Model, last.model_id) for last in builds if last is not None}
+    return sorted(model.id for model in owners if _due(db, model))
 
 
 def rebuild(db: Session, model_id: UUID) -> Job | None:
@@ -32,43 +36,33 @@ def rebuild(db: Session, model_id: UUID) -> Job | None:
     return pools.order(db, model, size, retrains, ACTOR, Queue.QUALITY)
 
 
-def _owner(db: Session, pool: Pool) -> Model | None:
-    """Whoever ordered the last build decides whether there will be another."""
-    builds = pools.builds(db, pool)
-    return db.get(Model, builds[-1].model_id) if builds else None
-
-
 def _due(db: Session, model: Model) -> tuple[int, list[Retrains]] | None:
     """The halves and retrains to order."""
-    wanted = registry.policy_of(model).pool
-    pool = None
+    wanted, pool = registry.policy_of(model).pool, None
     if wanted.rebuild != "never":
         with suppress(NotReady, NotFound):
             pool = pools.of_model(db, model)
-    if pool is None:
+    if pool is None or _to_follow(db, pool) is None:
         return None
-    builds, members = pools.builds(db, pool), pools.members(db, pool.id)
-    if not _may_begin(db, builds, members):
-        return None
-    ready = pools.ready(members)
+    builds = pools.builds(db, pool)
+    ready = pools.ready(pools.members(db, pool.id, MemberState.READY))
     size = _most_halves(builds) if wanted.size is None else wanted.size
     lacking = size > ready["halves"] and ready["halves"] < pools.LEAST
     retrains = _lost(db, model, builds, ready["retrains"]) if wanted.rebuild == "all" else []
     return (size if lacking else 0, retrains) if lacking or retrains else None
 
 
-def _may_begin(db: Session, builds: list[Job], members: list[PoolMember]) -> bool:
-    """Have members retired since the last build was ordered, and is the way free?
+def _to_follow(db: Session, pool: Pool) -> Job | None:
+    """The last build of a pool, if it has ended, members have retired since, and the way is free.
 
     So a build that failed, or that somebody cancelled, is not ordered over and over. What is to be
     erased goes first, for that waits for builds.
     """
-    if not builds or builds[-1].status not in JOB_ENDED:
-        return False
-    last = builds[-1]
-    worn_since = any(m.retired_at is not None and m.retired_at > last.created_at for m in members)
-    assert last.dataset_id is not None
-    return worn_since and not retention.is_erasing(db, last.dataset_id)
+    last = next(reversed(pools.builds(db, pool)), None)
+    if last is None or last.status not in JOB_ENDED or retention.is_erasing(db, pool.dataset_id):
+        return None
+    retired = exists().where(PoolMember.pool_id == pool.id, PoolMember.retired_at > last.created_at)
+    return last if db.scalar(select(retired)) else None
 
 
 def _most_halves(builds: list[Job]) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 from house import House, wait
 
 HALVES = 6
+LONG = HALVES + 16
+"""Long enough to build for a request to come between."""
 
 
 def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
@@ -28,7 +30,7 @@ def test_a_pool_is_built_while_its_progress_shows(house: House) -> None:
 
 
 def test_a_fast_request_does_not_wait_for_a_build(house: House) -> None:
-    job = order(house, size=HALVES + 16)  # long enough for a request to come between
+    job = order(house, size=LONG)
     wait(lambda: house.get(f"/jobs/{job}")["progress"]["done"] > 0, 60, lambda: "no step was seen")
 
     asked = house.ask({"kind": "samples", "sample_ids": ["digit-0001"]}, lane="fast")
@@ -52,8 +54,10 @@ def test_a_class_climbs_the_ladder_until_tier_1_lets_it_pass(house: House) -> No
 
 
 def test_samples_climb_the_ladder_on_a_pool_that_was_rebuilt_by_itself(house: House) -> None:
-    # Every half has seen the class that was forgotten.
-    wait(lambda: "retired" in states(house), 30, lambda: "none was retired")
+    def worn() -> bool:  # every half has seen the class that was forgotten
+        return "ready" not in states(house, "half")[:LONG]
+
+    wait(worn, 30, lambda: str(house.get("/models/digits/pool")))
     wait_for_rebuilt(house)
     ids = [f"digit-{i:04d}" for i in range(500, 540) if i % 4]
     asked = house.ask({"kind": "samples", "sample_ids": ids}, lane="quality")
@@ -103,9 +107,10 @@ def set_policy(house: House, **more: Any) -> None:
     house.client.put("/models/digits/policy", json=policy).raise_for_status()
 
 
-def states(house: House) -> list[str]:
-    """Of all members that the pool ever had."""
-    return [member["state"] for member in house.get("/models/digits/pool")["members"]]
+def states(house: House, *kinds: str) -> list[str]:
+    """Of all members that the pool ever had, in the order in which they were built."""
+    members = house.get("/models/digits/pool")["members"]
+    return [each["state"] for each in members if not kinds or each["kind"] in kinds]
 
 
 def wait_for_rebuilt(house: House) -> None:
