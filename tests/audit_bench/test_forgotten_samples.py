@@ -16,7 +16,7 @@ from workers.evidence import Finding, Judgement, Verdict
 from workers.verdicts import judge
 
 pytestmark = pytest.mark.timeout(280)
-SEEDS = range(20)
+SEEDS = range(40)
 ASKED = 100
 """The forget set that bad models are asked to forget."""
 
@@ -43,7 +43,7 @@ def test_no_retrained_model_fails(seed: int) -> None:
 def test_most_retrained_models_pass_and_the_rest_are_inconclusive() -> None:
     verdicts = Counter(retrained(seed).verdict for seed in SEEDS)
 
-    assert verdicts[Verdict.PASS] >= 16, {
+    assert verdicts[Verdict.PASS] >= 0.8 * len(SEEDS), {
         seed: retrained(seed).reason for seed in SEEDS if retrained(seed).verdict != Verdict.PASS
     }
 
