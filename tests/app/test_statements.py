@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from world import World, add_half, add_version, new_model, samples
 
-from models_store import crew, datasets, offers, registry
+from models_store import crew, datasets, offers, registry, tunings
 from models_store.crew import Badge
 from models_store.offers import Ability
+from models_store.tunings import Order
 
 Counted = Callable[[Callable[[], object]], int]
 
@@ -24,8 +25,9 @@ def paths(app: FastAPI, world: World, door: TestClient) -> list[str]:
     """All that can be read, with one of everything in the store."""
     add(world, 0)
     request = door.get("/forget-requests?status=succeeded").json()["items"][0]
+    tuning = door.get("/models/zoo/tunings").json()["items"][0]
     names = {
-        "{dataset}": "animals", "{model}": "zoo", "{which}": "active", "{slug}": "not-found",
+        "{tuning}": tuning["id"], "{dataset}": "animals", "{model}": "zoo", "{which}": "active", "{slug}": "not-found",
         "{request_id}": request["id"], "{job_id}": request["job"],
     }  # fmt: skip
     found = [path for path, verbs in app.openapi()["paths"].items() if "get" in verbs]
@@ -45,8 +47,12 @@ def add(world: World, number: int) -> None:
         datasets.register(db, name=f"set-{number}", source={"path": f"{number}"}, actor="me")
         crew.sign_in(db, Badge(f"worker-{number}", ["fast"], "cpu", "here", number, {}))
         kinds = ("method", "pruner", "audit", "net")
-        offers.advertise(db, [Ability(kind, f"new-{number}", "", {}, {}) for kind in kinds])
+        traits = {"tunable": True}
+        offers.advertise(db, [Ability(kind, f"new-{number}", "", {}, traits) for kind in kinds])
     add_version(world.store, world.model_id)
+    with world.store.begin() as db:
+        wanted = Order(method=f"new-{number}", label="deer")
+        tunings.order(db, registry.get(db, "zoo"), wanted, "me")
     add_half(world, number)
     name = f"train/{('cat', 'deer', 'ship')[number // 8]}/{number % 8:02d}"
     world.serve_request(world.ask(samples(name), owner="local"))
