@@ -17,7 +17,7 @@ COLUMNS = ("name", "state", "counts", "shape", "created_at", "id")
 @app.command("import")
 def bring(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(exists=True, help=".parquet, .npz, .zip, or a folder.")],
+    path: Annotated[str, typer.Argument(help=".parquet, .npz, .zip, a folder, or a URL.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     classes: Annotated[str | None, typer.Option(help="Class names, comma-separated.")] = None,
     split: Annotated[
@@ -30,7 +30,8 @@ def bring(
 ) -> None:
     """Register a dataset and wait until it is decoded.
 
-    A file is uploaded; a folder is read by the workers where it lies (LETHE_IMPORT_ROOTS).
+    A file is uploaded; a folder, or a file at a URL, is read by the workers where it lies
+    (LETHE_IMPORT_ROOTS, LETHE_IMPORT_URLS).
     """
     meta: Json = {
         "name": name,
@@ -39,7 +40,7 @@ def bring(
         "resize": _size(resize) if resize else None,
         "holdout_share": holdout,
     }
-    dataset = bring_in(hand(context), path, meta)
+    dataset = bring_in(hand(context), path if "://" in path else Path(path), meta)
     hand(context).show(dataset)
 
 
@@ -55,15 +56,21 @@ def show(context: typer.Context, dataset: str) -> None:
     hand(context).show(hand(context).client.get(f"/datasets/{dataset}"))
 
 
-def bring_in(held: Hand, path: Path, meta: Json) -> Json:
-    """Upload or point at the images, follow the import, and return the dataset."""
+def bring_in(held: Hand, path: Path | str, meta: Json) -> Json:
+    """Upload or point at the images, follow the import, and return the dataset.
+
+    `path`: a URL where it is text.
+    """
     given = {key: value for key, value in meta.items() if value is not None}
-    if path.is_dir():
+    if isinstance(path, str):
+        accepted = held.client.post("/datasets", {**given, "path": path})
+    elif path.is_dir():
         accepted = held.client.post("/datasets", {**given, "path": str(path.resolve())})
-    elif path.suffix in SUFFIXES:
+    elif path.suffix in SUFFIXES and path.is_file():
         accepted = held.client.upload("/datasets", path, given)
     else:
-        raise typer.BadParameter(f"{path} is none of {', '.join(SUFFIXES)} and no folder.")
+        known = ", ".join(SUFFIXES)
+        raise typer.BadParameter(f"There is no folder {path}, and no such file of {known}.")
     held.watch(f"/jobs/{accepted['job']}", f"Import of {meta['name']}")
     dataset = held.client.get(f"/datasets/{accepted['id']}")
     return held.client.get(f"/datasets/{dataset['same_as']}") if dataset["same_as"] else dataset

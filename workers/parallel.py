@@ -95,6 +95,8 @@ class Spread:
     def _running(self, folder: Path) -> Iterator["subprocess.Popen[str]"]:
         threads = max(1, torch.get_num_threads() // self.count)
         own = {"OMP_NUM_THREADS": str(threads)}
+        if self.bench.device.type == "cpu":
+            own["CUDA_VISIBLE_DEVICES"] = ""
         if sys.platform == "linux":
             own["GLOO_SOCKET_IFNAME"] = "lo"  # all of them are on this host
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module

@@ -17,7 +17,7 @@ from models_store.settings import Settings
 from models_store.store import Store
 from workers import checkpoints, methods, shelf, sparsity
 from workers.bench import Bench
-from workers.kinds import Given, Method, Recipe, Step
+from workers.kinds import Given, Method, Recipe, State, Step
 from workers.parallel import ORDERS, OUT_OF_MEMORY, SETS, STATE, TENSORS, tell, tensors
 from workers.stages import part
 
@@ -86,11 +86,18 @@ def _briefed(folder: Path, device: torch.device) -> tuple[Method, nn.Module, Giv
         recipe=Recipe(**orders["recipe"]) if orders["recipe"] else None,
         rng=rng,
         precision=orders["precision"],
-        prepared=part(state, "prepared"),
+        prepared=_on(device, part(state, "prepared")),
         resume=part(state, "resume"),
     )
     kind = shelf.take(methods, Method, orders["method"])
     return shelf.make(kind, orders["params"]), model, given
+
+
+def _on(device: torch.device, state: State | None) -> State | None:
+    """What the method found on the base model, where it left it."""
+    if state is None:
+        return None
+    return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in state.items()}
 
 
 def _say(folder: Path, out: IO[str], step: Step) -> None:

@@ -91,6 +91,8 @@ def test_everything_lies_in_one_folder(up: Up) -> None:
         (["forget", "nobody"], 2, "exactly one of"),
         (["train", "nobody", "--recipe", "epochs"], 2, "name=value"),
         (["datasets", "import", "/", "--name", "roots"], 3, "LETHE_IMPORT_ROOTS"),
+        (["datasets", "import", "s3://no/set.npz", "--name", "far"], 3, "LETHE_IMPORT_URLS"),
+        (["datasets", "import", "nowhere.npz", "--name", "no"], 2, "nowhere.npz"),
         (["models", "show", "nobody"], 4, "nobody"),
         (["requests", "show", "no-uuid"], 3, "/request_id"),
         (["requests", "extend", "no-uuid", "complex"], 3, "/request_id"),
