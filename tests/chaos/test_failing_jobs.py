@@ -10,7 +10,7 @@ from scene import Scene
 from stage import Stage
 
 from models_store import datasets, decisions, failpoints, registry, requests, versions
-from models_store.life import JobStatus, RequestStatus, VersionState
+from models_store.life import JobStatus, Queue, RequestStatus, VersionState
 from models_store.tables import Blob, ForgetRequest, Version
 from workers import tasks, weights
 from workers.bench import Bench, pick_device
