@@ -155,11 +155,12 @@ def begin(db: Session, claim: Claim) -> Tuning:
     )
 
 
-def add(db: Session, claim: Claim, trial: Trial) -> None:
-    """Write down a try. Raises `LostClaim`."""
-    jobs.assign(db, claim)
+def add(db: Session, claim: Claim, trial: Trial) -> bool:
+    """Write down a try; has the tuning been withdrawn? Raises `LostClaim`."""
+    job = jobs.assign(db, claim)
     trial.job_id = claim.job_id
     db.add(trial)
+    return job.cancel_requested_at is not None
 
 
 def finish(db: Session, claim: Claim, number: int, wanted: dict[str, Any]) -> Job:

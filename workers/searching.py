@@ -45,8 +45,10 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     for number in range(len(found.trials), len(task.planned)):
         trial = _tried(bench, claim, pulse, task, number)
         with bench.store.begin() as db:
-            tunings.add(db, claim, trial)
+            withdrawn = tunings.add(db, claim, trial)
         failpoint("tune.tried")
+        if withdrawn:
+            raise Stopped(Why.CANCELLED)
         if pulse.should_give_way:
             raise Stopped(Why.GIVE_WAY)
     with bench.store.begin() as db:

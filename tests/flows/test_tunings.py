@@ -23,7 +23,7 @@ def test_a_tuning_shows_its_tries_while_it_runs_and_makes_way(house: House) -> N
 
 
 def test_one_that_is_withdrawn_stops(house: House) -> None:
-    job = order(house, "finetune")
+    job = order(house, "l1_sparse")  # its tries take longer than a withdrawal
     wait(lambda: bool(tries(house, job)), 90, lambda: str(house.get(f"/jobs/{job}")))
 
     house.post(f"/models/digits/tunings/{job}/cancel", 200)
