@@ -169,15 +169,7 @@ def main() -> None:
 
 def run(bed: Bed, kept: record.Record, todo: list[Case]) -> None:
     """Row after row, until time is up."""
-    for case in todo:
-        if time.monotonic() > bed.until:
-            return
-        try:
-            kept.add(row(bed, case))
-        except resume.OutOfTimeError:
-            return
-        kept.amend(with_gaps)
-        print(kept.rows[-1], flush=True)
+    trial.in_turn(kept, (partial(row, bed, case) for case in todo), bed.until, with_gaps)
 
 
 if __name__ == "__main__":

@@ -168,15 +168,12 @@ def alike(reference: Row, row: Row) -> bool:
 
 def go(bed: Bed, kept: record.Record, todo: list[Case]) -> None:
     """Row after row, until time is up."""
-    for case in todo:
-        if time.monotonic() > bed.until:
-            return
-        try:
-            kept.add(row(bed, case))
-        except resume.OutOfTimeError:
-            return
-        kept.amend(partial(with_gaps, refers=alike))
-        print(kept.rows[-1], flush=True)
+    trial.in_turn(
+        kept,
+        (partial(row, bed, case) for case in todo),
+        bed.until,
+        partial(with_gaps, refers=alike),
+    )
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """One row of a comparison: a net, perhaps pruned, a method that runs on it, and what it took."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import asdict, replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks import count, resume
+from benchmarks import count, record, resume
 from benchmarks.measure import Images
 from workers import sparsity
 from workers.kinds import Given, Method, Recipe, Steps
@@ -108,3 +109,21 @@ def carry_out(steps: Steps, run: resume.Run, base: nn.Module) -> None:
 def zeros(model: nn.Module) -> float:
     """Exact zeros among the weights of convolutions, in percent."""
     return round(100 * sparsity.zeros(model, CONVOLUTIONS), 1)
+
+
+def in_turn(
+    kept: record.Record,
+    todo: Iterable[Callable[[], Row]],
+    until: float,
+    gaps: Callable[[list[Row]], list[Row]],
+) -> None:
+    """Row after row, each written at once, until the monotonic clock is past `until`."""
+    for measured in todo:
+        if time.monotonic() > until:
+            return
+        try:
+            kept.add(measured())
+        except resume.OutOfTimeError:
+            return
+        kept.amend(gaps)
+        print(kept.rows[-1], flush=True)

@@ -117,7 +117,7 @@ def beat(
 
 
 def _someone_is_waiting(db: Session, job: Job) -> bool:
-    """Background work makes way for fast jobs, and what nobody waits for for its queue's requests."""
+    """Background work makes way for fast jobs; what nobody waits for, for its queue's requests too."""
     idle = job.kind in BACKGROUND
     if not (idle or job.follows is not None) or job.queue is Queue.FAST:
         return False
