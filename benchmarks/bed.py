@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import nets
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
 from benchmarks.measure import Images, Net, read
+from benchmarks.worlds import NOBODY, World
 from workers.kinds import Given, Recipe, Samples
 
 HALF, FULL = NET, replace(NET, parameters={"width": 1.0})
@@ -58,6 +59,10 @@ class Bed:
             rng=torch.Generator().manual_seed(0),
         )
 
+    def world(self) -> World:
+        """The same images, as an audit sees them."""
+        return World(self.images, self.images.train.nonzero().flatten(), NOBODY)
+
     def rows(self, mask: torch.Tensor, count: int) -> Samples:
         """The first `count` of these."""
         index = mask.nonzero().flatten()[:count]
@@ -66,7 +71,7 @@ class Bed:
 
 def flops(model: nn.Module) -> tuple[float, float]:
     """FLOP of a picture of 32 x 32 pixels: forward, and forward with backward."""
-    images = torch.zeros(1, 3, 32, 32)
+    images = torch.zeros(1, 3, 32, 32, device=next(model.parameters()).device)
     counts = []
     for backward in (False, True):
         with FlopCounterMode(display=False) as counter:

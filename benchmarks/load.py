@@ -103,12 +103,19 @@ async def _send(client: httpx.AsyncClient, call: Call, due: float, answers: Answ
     answers.errors += answer.status_code != call.status
 
 
-def flat_out(url: str, headers: dict[str, str], seconds: float) -> float | None:
-    """Answers a second to wrk, which asks as fast as they come; None where there is no wrk."""
+def flat_out(
+    url: str, headers: dict[str, str], seconds: float, script: Path | None = None
+) -> float | None:
+    """Answers a second to wrk, which asks as fast as they come; None where there is no wrk.
+
+    Args:
+        script: in Lua; makes each call, where it is no plain GET.
+    """
     if shutil.which("wrk") is None:
         return None
     sent = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    command = ["wrk", "-t1", f"-c{CONCURRENT}", f"-d{seconds:.0f}s", *sent, url]
+    by = ["-s", str(script)] if script else []
+    command = ["wrk", "-t1", f"-c{CONCURRENT}", f"-d{seconds:.0f}s", *by, *sent, url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
     if found is None or "Non-2xx" in said:

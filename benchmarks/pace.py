@@ -10,7 +10,7 @@ import torch
 from workers.kinds import Step, Steps
 
 WARM, BLOCK, ROUNDS = 3, 10, 3
-SIZES = (1024, 2048, 4096)
+SIZES = {"cpu": (1024, 2048, 4096), "cuda": (2048, 4096, 8192)}
 TRIES = 5
 
 
@@ -35,8 +35,10 @@ def side_by_side(runs: Mapping[str, Steps], block: int = BLOCK) -> dict[str, Pac
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, steps in runs.items():
+            _synchronise()
             began = time.perf_counter()
             step, done = _advanced(steps, block)
+            _synchronise()
             if done:
                 taken[name].append((time.perf_counter() - began) / done)
                 last[name] = step
@@ -57,17 +59,24 @@ def _total(step: Step | None) -> int:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Wall clock of a call."""
+    """Wall clock of a call, and of the kernels that it started."""
+    _synchronise()
     began = time.perf_counter()
     call()
+    _synchronise()
     return time.perf_counter() - began
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def matmul_rate() -> float:
     """FLOP/s of the best square bfloat16 product: what the machine can do at most."""
-    best = 0.0
-    for size in SIZES:
-        left = torch.randn(size, size, dtype=torch.bfloat16)
+    best, device = 0.0, "cuda" if torch.cuda.is_available() else "cpu"
+    for size in SIZES[device]:
+        left = torch.randn(size, size, dtype=torch.bfloat16, device=device)
         left @ left
         for _ in range(TRIES):
             best = max(best, 2 * size**3 / seconds(lambda: left @ left))  # noqa: B023 - called now

@@ -1,8 +1,8 @@
 """The methods as a textbook would write them, to be compared with: nothing here is in the product.
 
 float32, a DataLoader that decodes each image by PIL, labels searched anew in every epoch with the
-gradients of the weights thrown away, one evaluation loop for each accuracy. What the published
-code of the papers does, less its batches of eight.
+gradients of the weights thrown away, one evaluation loop for each accuracy, an attack by support
+vector machines. What the published code of the papers does, less its batches of eight.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,10 +17,14 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor
 
+from workers.audits.svc_mia import FEATURES, non_members
+from workers.evidence import Scores
 from workers.heads import head
 from workers.kinds import Samples, Step
 
 EPSILON = 0.1
+ROUNDS = 2
+"""Of the attack that Unlearn-Sparse makes: on the forget set, and on test images."""
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -73,7 +77,7 @@ def expanding(
 ) -> Iterator[Step]:
     """Boundary Expanding: one output more, which all forgotten images learn."""
     last = head(net, classes)[1]
-    wide = nn.Linear(last.in_features, classes + 1)
+    wide = nn.Linear(last.in_features, classes + 1, device=last.weight.device)
     with torch.no_grad():
         wide.weight[:classes], wide.bias[:classes] = last.weight, last.bias
     name = next(name for name, part in net.named_modules() if part is last)
@@ -102,11 +106,12 @@ def _trained(
 ) -> Iterator[Step]:
     optimiser = SGD(net.parameters(), rate, momentum=0.9, weight_decay=5e-4)
     net.train()
+    device = next(net.parameters()).device
     total, done = epochs * len(batches), 0
     for _ in range(epochs):
         for images, labels in batches:
             optimiser.zero_grad()
-            value = loss(images, labels)
+            value = loss(images.to(device), labels.to(device))
             value.backward()
             optimiser.step()
             value.item()  # the running average that is printed
@@ -117,8 +122,14 @@ def _trained(
 def evaluated(net: nn.Module, batches: Loader) -> Iterator[Step]:
     """One accuracy, batch by batch."""
     net.eval()
-    right = 0
+    right, device = 0, next(net.parameters()).device
     for done, (images, labels) in enumerate(batches, 1):
         with torch.no_grad():
-            right += int((net(images).argmax(1) == labels).sum())
+            right += int((net(images.to(device)).argmax(1) == labels.to(device)).sum())
         yield Step(done=done, total=len(batches))
+
+
+def attack(scores: Scores, members: Tensor, others: Tensor, forget: Tensor) -> None:
+    """A round of the attack by support vector machines on all images, one for each feature."""
+    for feature in FEATURES.values():
+        non_members(feature, scores, members, others, forget)

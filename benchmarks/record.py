@@ -33,7 +33,7 @@ class Record:
         self.path, self.known_by, self.table, self.commit = path, known_by, table, commit()
         self.around = {
             "machine": machine(),
-            "versions": {name: _version(name) for name in PACKAGES},
+            "versions": versions(),
             "settings": settings,
         }
         found: Row = json.loads(path.read_text()) if path.exists() else {}
@@ -118,10 +118,15 @@ def machine() -> Row:
     }
 
 
+def versions() -> dict[str, str | None]:
+    """Of what decides results; null for what a machine that only measures has not got."""
+    return {name: _version(name) for name in PACKAGES}
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
-    except PackageNotFoundError:  # a machine that only measures has not everything
+    except PackageNotFoundError:
         return None
 
 

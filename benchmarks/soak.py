@@ -14,7 +14,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -234,7 +233,7 @@ def main() -> None:
         result = soak(Path(folder), options.timings, options.seconds, options.seed)
     around = {
         "machine": record.machine(),
-        "versions": {name: version(name) for name in record.PACKAGES},
+        "versions": record.versions(),
         "commit": record.commit(),
         "settings": vars(options) | {"models": MODELS, "workers": WORKERS},
     }

@@ -1,5 +1,6 @@
 """Ratios: what is counted, what holds, and what is on the page."""
 
+import json
 import re
 from pathlib import Path
 
@@ -77,13 +78,16 @@ def test_ratios_of_another_machine_are_not_mixed_with_ours(
     assert performance.kept(path) == {}
 
 
-def test_the_page_says_what_misses_and_what_was_not_measured() -> None:
-    one = performance.entry("G7_shrink_over_expanding", 1.5, 1.0)
+def test_the_page_says_what_misses_and_what_was_not_measured(tmp_path: Path) -> None:
+    name = "G7_shrink_over_expanding"
+    path = tmp_path / "performance.json"
+    performance.keep(path, {name: performance.entry(name, 1.5, 1.0)})
 
-    page = performance.page({"G7_shrink_over_expanding": one})
+    page = performance.page([json.loads(path.read_text())])
 
-    assert "| `G7_shrink_over_expanding` | 1.5 | ≤ 1.25 | ≤ 1.15 | **no** |" in page
+    assert f"| `{name}` | 1.5 | ≤ 1.25 | ≤ 1.15 | **no** |" in page
     assert "Not measured here: `G0_same_predictions`" in page
+    assert page.endswith("## On a GPU\n\nNot measured yet.\n")
 
 
 def test_every_goal_is_explained() -> None:
