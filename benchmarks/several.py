@@ -69,6 +69,8 @@ def main(data: str, models: str, method: str, how: str, retain: str) -> None:
     done = len(list(islice(run, STEPS)))
     step = (time.perf_counter() - began) / done
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if how == TEAM:
+        distributed.destroy_process_group()
     sys.stdout.write(json.dumps({"step": step, "memory": kib}) + "\n")
 
 
