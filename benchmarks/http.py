@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from scene import Scene, settings_of, staged
 from services import Postgres, Redis, free_port
 from sqlalchemy import insert, text
+from sqlalchemy.orm import Session
 
 from app.auth import Keys
 from benchmarks import load, record
@@ -29,9 +30,9 @@ from benchmarks.load import Call
 from models_store import datasets, registry
 from models_store.columns import new_id
 from models_store.datasets import SampleRow
-from models_store.life import Lane, RequestStatus
+from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus
 from models_store.store import Store
-from models_store.tables import Blob, ForgetRequest, RequestSample
+from models_store.tables import Blob, ForgetRequest, Job, RequestSample
 
 STORED, MODELS, NAMED, CREATIONS = 100_000, 10, 10, 32
 CHUNK = 10_000
@@ -158,9 +159,11 @@ def furnish(store: Store) -> UUID:
         world.add_version(store, model_id)
     ids = [new_id() for _ in rows]
     with store.begin() as db:
+        jobs = [_served(db, model_id) for model_id in models]
         for first in range(0, STORED, CHUNK):
             part = range(first, first + CHUNK)
-            db.execute(insert(ForgetRequest), [stored(ids[i], models[i % MODELS]) for i in part])
+            met = [stored(ids[i], models[i % MODELS], jobs[i % MODELS]) for i in part]
+            db.execute(insert(ForgetRequest), met)
             named = [
                 {"request_id": ids[i], "dataset_id": small.dataset_id, "position": 100 + i}
                 for i in part
@@ -170,12 +173,23 @@ def furnish(store: Store) -> UUID:
     return ids[STORED // 2]
 
 
-def stored(request_id: UUID, model_id: UUID) -> dict[str, Any]:
+def _served(db: Session, model_id: UUID) -> UUID:
+    """A job that met requests long ago."""
+    job = Job(
+        kind=JobKind.FORGET, queue=Queue.QUALITY, status=JobStatus.SUCCEEDED, task={},
+        model_id=model_id, method="boundary_shrink",
+    )  # fmt: skip
+    db.add(job)
+    db.flush()
+    return job.id
+
+
+def stored(request_id: UUID, model_id: UUID, job_id: UUID | None = None) -> dict[str, Any]:
     """A request that was met long ago."""
     return {
         "id": request_id, "owner": OWNER, "body_digest": "-", "model_id": model_id,
         "target": {"kind": "samples", "label": None}, "lane": Lane.FAST, "params": {},
-        "status": RequestStatus.SUCCEEDED, "target_count": 1, "already_forgotten": {"count": 0},
+        "status": RequestStatus.SUCCEEDED, "job_id": job_id, "target_count": 1, "already_forgotten": {"count": 0},
         "version": 1,
     }  # fmt: skip
 

@@ -7,7 +7,6 @@ fits it, else the method's own defaults. Whoever names any gets these, over the 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models_store import offers, registry
@@ -63,7 +62,7 @@ def tuned(db: Session, model: Model, goal: str, method: str) -> tuple[dict[str, 
 
 def fitting(db: Session, model: Model) -> Offer | None:
     """The recipe file for this architecture, with these parameters, on a dataset of this name."""
-    name = db.scalar(select(Dataset.name).where(Dataset.id == model.dataset_id))
+    name = db.get_one(Dataset, model.dataset_id).name
     mine = {"dataset": name, "architecture": model.architecture, "parameters": model.parameters}
     return next((o for o in offers.listed(db, "tuned") if mine.items() <= o.traits.items()), None)
 

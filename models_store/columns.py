@@ -16,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Enum,
+    Float,
     Integer,
     MetaData,
     any_,
@@ -62,25 +63,27 @@ class now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function 
     """The database's clock, plus an optional delay. No other clock decides anything."""
 
     type = Instant()
-    inherit_cache = False
+    inherit_cache = True
 
     def __init__(self, delay: timedelta = timedelta()) -> None:
-        super().__init__()
-        self.seconds = delay.total_seconds()
+        seconds = delay.total_seconds()
+        super().__init__(*([literal(seconds, Float())] if seconds else []))
 
 
 @compiles(now, "sqlite")
 def _sqlite_now(element: now, compiler: SQLCompiler, **options: Any) -> str:
-    del compiler, options
-    return f"(strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.seconds:+.3f} seconds'))"
+    later = "'+0.000 seconds'"
+    if len(element.clauses):
+        later = f"printf('%+.3f seconds', {compiler.process(element.clauses, **options)})"
+    return f"(strftime('%Y-%m-%d %H:%M:%f000', 'now', {later}))"
 
 
 @compiles(now, "postgresql")
 def _postgresql_now(element: now, compiler: SQLCompiler, **options: Any) -> str:
-    del compiler, options
-    if not element.seconds:
+    if not len(element.clauses):
         return "clock_timestamp()"
-    return f"(clock_timestamp() + make_interval(secs => {element.seconds:.3f}))"
+    delay = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() + make_interval(secs => {delay}))"
 
 
 def choice(kind: type[StrEnum]) -> Enum:

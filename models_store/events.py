@@ -16,6 +16,7 @@ from models_store.tables import Event
 
 HOUSE = "house"
 GENESIS = "0" * 64
+NOW = "now"
 
 
 def append(
@@ -30,11 +31,7 @@ def append(
 ) -> Event:
     """Add a link to a model's chain (or the house's), in the transaction of what it tells."""
     name = str(chain) if chain else HOUSE
-    if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
-        db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
-    last = db.scalar(
-        select(Event.hash).where(Event.chain == name).order_by(Event.seq.desc()).limit(1)
-    )
+    before = _head(db, name)
     payload = {
         **facts,
         "type": type,
@@ -43,7 +40,7 @@ def append(
         "request": str(request_id) if request_id else None,
         "job": str(job_id) if job_id else None,
     }
-    body, before = rfc8785.dumps(payload).decode(), last or GENESIS
+    body = rfc8785.dumps(payload).decode()
     event = Event(
         chain=name,
         type=type,
@@ -56,14 +53,42 @@ def append(
     )
     db.add(event)
     db.flush()
+    _known(db)[name] = event
     return event
 
 
+def _head(db: Session, name: str) -> str:
+    """The hash of a chain's last event; the chain is ours until the end of the transaction."""
+    ours: Event | None = _known(db).get(name)
+    if ours is not None and ours in db:  # it is out if a savepoint was rolled back, as is the lock
+        return ours.hash
+    if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
+        db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    last = select(Event.hash).where(Event.chain == name).order_by(Event.seq.desc()).limit(1)
+    return db.scalar(last) or GENESIS
+
+
 def moment(db: Session) -> datetime:
-    """What time it is, by the only clock that counts."""
-    said = db.scalar(select(now()))
+    """When this transaction took place: what the only clock that counts says at its first asking."""
+    said = _known(db).get(NOW)
+    if said is None:
+        said = db.scalar(select(now()))
+        _known(db)[NOW] = said
     assert isinstance(said, datetime)
     return said
+
+
+def _known(db: Session) -> dict[str, Any]:
+    """What a transaction has found out, and what stays so until its end."""
+    transaction = db.get_transaction()
+    if transaction is None:
+        return {}
+    known: dict[str, Any]
+    of, known = db.info.get(NOW, (None, {}))
+    if of is not transaction:
+        known = {}
+        db.info[NOW] = transaction, known
+    return known
 
 
 def link(before: str, body: str) -> str:

@@ -24,19 +24,23 @@ def hash_key(db: Session) -> bytes:
     settings: Settings = db.info["settings"]
     if settings.hash_key is not None:
         return settings.hash_key.get_secret_value().encode()
-    if NAME not in db.info:  # ten thousand identifiers in a row ask for it once
-        db.info[NAME] = _kept_key(db)
+    kept: dict[str, bytes] = db.info["kept"]  # by this process, for all that follow
+    if NAME in kept:
+        return kept[NAME]
+    if NAME not in db.info:
+        found = db.get(Secret, NAME)
+        if found is not None:
+            return kept.setdefault(NAME, bytes.fromhex(found.value))
+        db.info[NAME] = _made(db)
     key: bytes = db.info[NAME]
     return key
 
 
-def _kept_key(db: Session) -> bytes:
-    kept = db.get(Secret, NAME)
-    if kept is None:
-        try:
-            with db.begin_nested():
-                db.add(Secret(name=NAME, value=secrets.token_hex(32)))
-        except IntegrityError:  # another process made one in the same moment
-            db.expire_all()
-        kept = db.get_one(Secret, NAME)
-    return bytes.fromhex(kept.value)
+def _made(db: Session) -> bytes:
+    """A new key; nobody else may count on it before this transaction has ended well."""
+    try:
+        with db.begin_nested():
+            db.add(Secret(name=NAME, value=secrets.token_hex(32)))
+    except IntegrityError:  # another process made one in the same moment
+        db.expire_all()
+    return bytes.fromhex(db.get_one(Secret, NAME).value)

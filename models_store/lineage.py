@@ -27,6 +27,8 @@ STILL_MEANT = (RequestStatus.QUEUED, RequestStatus.RUNNING, RequestStatus.SUCCEE
 
 def line(db: Session, version: Version) -> list[Version]:
     """The version and its ancestors, down to the one that was imported or trained."""
+    if version.parent is None:
+        return [version]
     rows = db.scalars(
         select(Version).where(Version.model_id == version.model_id).order_by(Version.number)
     )

@@ -55,7 +55,13 @@ def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> b
 def designed_for(db: Session) -> dict[str, Collection[str]]:
     """The targets, `class` or `samples`, that each method on offer was designed for."""
     found = db.execute(select(Offer.name, Offer.traits).where(Offer.kind == "method"))
-    return {name: traits.get("designed_for", ("class", "samples")) for name, traits in found}
+    return {name: design(traits) for name, traits in found}
+
+
+def design(traits: dict[str, Any]) -> Collection[str]:
+    """The same of one method, by its traits."""
+    targets: Collection[str] = traits.get("designed_for", ("class", "samples"))
+    return targets
 
 
 def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:

@@ -1,5 +1,6 @@
 """The life of a forget request, from the moment somebody asks."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from models_store.columns import now
 from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
 from models_store.failpoints import failpoint
 from models_store.life import DUE, REQUEST_NEXT, Goal, Lane, Regime, RequestStatus, before
-from models_store.tables import ForgetRequest, Model, Version
+from models_store.tables import Dataset, ForgetRequest, Model, Version
 from models_store.targets import Named, Target
 
 
@@ -55,16 +56,17 @@ def submit(db: Session, ask: Ask) -> Submitted:
     model = registry.get(db, ask.model, lock=True)
     if earlier := _replay(db, ask):  # it came while we waited for the model
         return Submitted(earlier, replayed=True)
-    served = _served(db, model)
+    served, dataset = _served(db, model), db.get_one(Dataset, model.dataset_id)
     _refuse_impossible(db, ask, model, served)
     request = _insert(db, ask, model)
     if request is None:
         earlier = _replay(db, ask)
         assert earlier is not None
         return Submitted(earlier, replayed=True)
-    request.target_count = targets.write_down(db, request, model, ask.target)
-    named = targets.survey(db, request, served)
-    request.already_forgotten = named.already
+    with db.no_autoflush:  # both in one statement, with the event
+        request.target_count = targets.write_down(db, request, dataset, ask.target)
+        named = targets.survey(db, request, served)
+        request.already_forgotten = named.already
     events.append(
         db, "request.accepted", chain=model.id, actor=ask.owner, request_id=request.id,
         kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method, prune=ask.prune,
@@ -129,8 +131,9 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         due_at=received + clock if clock else None,
     )
     try:
-        with db.begin_nested():
+        with db.begin_nested() if ask.key else nullcontext():
             db.add(request)
+            db.flush()
     except IntegrityError:  # the same key, for another model, in the same moment
         return None
     return request
@@ -147,8 +150,7 @@ def _queue(
 ) -> None:
     targets.mark(db, request)
     if named.to_do == 0:
-        request.version = served.number
-        move(db, request, RequestStatus.SUCCEEDED, actor, finished_at=now())
+        succeed(db, request, served.number, actor)
         return
     if request.method is None:
         job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
@@ -171,11 +173,11 @@ def move(
             ForgetRequest.status.in_(before(REQUEST_NEXT, status)),
         )
         .values(status=status, row_version=ForgetRequest.row_version + 1, **columns)
-        .returning(ForgetRequest.id)
-        .execution_options(synchronize_session=False)
+        .returning(ForgetRequest)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    db.refresh(request)
     if moved is None:
+        db.refresh(request)
         raise InvalidTransition(
             f"The request is {request.status} and cannot become {status}.", status=request.status
         )

@@ -20,7 +20,7 @@ from models_store import keys, lineage
 from models_store.columns import among
 from models_store.errors import UnknownSamples
 from models_store.life import RequestStatus
-from models_store.tables import Dataset, ForgetRequest, Model, RequestSample, Sample, Version
+from models_store.tables import Dataset, ForgetRequest, RequestSample, Sample, Version
 
 SHOWN = 50
 """How many IDs an error or an answer lists; it says how many there are."""
@@ -47,7 +47,7 @@ class Named:
     already: dict[str, Any]
 
 
-def write_down(db: Session, request: ForgetRequest, model: Model, target: Target) -> int:
+def write_down(db: Session, request: ForgetRequest, dataset: Dataset, target: Target) -> int:
     """Insert a row for each sample that the target names, in one statement; how many they are.
 
     Raises:
@@ -55,7 +55,6 @@ def write_down(db: Session, request: ForgetRequest, model: Model, target: Target
             them (the first fifty) and nothing is written.
     """
     dialect = db.get_bind().dialect.name
-    dataset = db.get_one(Dataset, model.dataset_id)
     if target.kind == "class":
         found: ColumnElement[bool] = (Sample.label == label_of(dataset, target.label)) & (
             Sample.split == "train"
@@ -69,8 +68,9 @@ def write_down(db: Session, request: ForgetRequest, model: Model, target: Target
     rows = select(literal(request.id), Sample.dataset_id, Sample.position)
     rows = rows.where(Sample.dataset_id == dataset.id, found)
     columns = ["request_id", "dataset_id", "position"]
-    db.execute(insert(RequestSample).from_select(columns, rows))
-    return db.scalar(_count(select(RequestSample).where(_mine(request)))) or 0
+    writing = insert(RequestSample).from_select(columns, rows)
+    written = db.execute(writing.execution_options(preserve_rowcount=True))
+    return written.rowcount  # type: ignore[attr-defined,no-any-return] # of an INSERT it is known
 
 
 def label_of(dataset: Dataset, label: int | str | None) -> int:
@@ -115,18 +115,17 @@ def survey(db: Session, request: ForgetRequest, served: Version) -> Named:
     trained = lineage.trained_on(root, db.get_bind().dialect.name)
     earlier = _earlier(request)
     done = _named_by(earlier.where(ForgetRequest.status == RequestStatus.SUCCEEDED))
-    counts = (func.count(), func.count().filter(trained & ~done))
-    count, to_do = db.execute(rows.with_only_columns(*counts)).one()
-    again = rows.where(_named_by(earlier)).with_only_columns(Sample.sample_id)
-    ids = list(db.scalars(again.order_by(Sample.position).limit(SHOWN)))
-    already: dict[str, Any] = {"count": 0}
-    if ids:
+    named = _named_by(earlier)
+    counts = (func.count(), func.count().filter(trained & ~done), func.count().filter(named))
+    count, to_do, again = db.execute(rows.with_only_columns(*counts)).one()
+    already: dict[str, Any] = {"count": again}
+    if again:
+        ids = rows.where(named).with_only_columns(Sample.sample_id)
         by = db.scalars(
             earlier.where(RequestSample.request_id == request.id).distinct().limit(SHOWN)
         )
-        already = {
-            "count": db.scalar(_count(again)) or 0,
-            "sample_ids": ids,
+        already |= {
+            "sample_ids": list(db.scalars(ids.order_by(Sample.position).limit(SHOWN))),
             "requests": sorted(str(request_id) for request_id in by),
         }
     return Named(count=count, to_do=to_do, already=already)
@@ -154,10 +153,6 @@ def _named_by(earlier: Select[UUID]) -> ColumnElement[bool]:
 
 def _mine(request: ForgetRequest) -> ColumnElement[bool]:
     return RequestSample.request_id == request.id
-
-
-def _count(query: Select[Any]) -> Select[int]:
-    return select(func.count()).select_from(query.subquery())
 
 
 def mark(db: Session, request: ForgetRequest) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, load_only
 from models_store import audits, events, offers, registry, versions
 from models_store.errors import NotFinished, NotFound
 from models_store.life import REQUEST_ENDED, Goal, Lane
-from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model
+from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model, Offer
 
 Row = TypeVar("Row", Job, Model)
 
@@ -38,18 +38,23 @@ class JobView:
 
 
 def request(db: Session, owner: str, request_id: UUID) -> RequestView:
-    """One request of this owner, in two queries: it is polled. Raises `NotFound`."""
+    """One request of this owner, in one query: it is polled. Raises `NotFound`."""
+    method = func.coalesce(ForgetRequest.method, Job.method)
     query = (
-        select(ForgetRequest, Model, Job)
+        select(ForgetRequest, Model, Job, method, Offer.traits)
         .join(Model, Model.id == ForgetRequest.model_id)
         .outerjoin(Job, Job.id == ForgetRequest.job_id)
+        .outerjoin(Offer, (Offer.kind == "method") & (Offer.name == method))
         .where(ForgetRequest.id == request_id, ForgetRequest.owner == owner)
         .options(load_only(Job.phase, Job.method), load_only(Model.name, Model.policy))
     )
     row = db.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"There is no forget request {request_id}.")
-    return _view(row[0], row[1], row[2], offers.designed_for(db))
+    found, model, job, named, traits = row
+    if named is None:  # the policy will choose
+        return _view(found, model, job, offers.designed_for(db))
+    return _view(found, model, job, {named: offers.design(traits)} if traits else {})
 
 
 def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:

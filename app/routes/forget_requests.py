@@ -1,7 +1,7 @@
 """`/forget-requests`: ask that a model forget something, and see how that goes."""
 
 import hashlib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -42,7 +42,6 @@ from models_store.failpoints import failpoint
 from models_store.life import Lane, Regime, RequestStatus
 from models_store.requests import Ask, Submitted
 from models_store.settings import Settings
-from models_store.tables import ForgetRequest
 from models_store.targets import Target
 
 router = APIRouter(prefix="/forget-requests", tags=["forget requests"])
@@ -130,7 +129,7 @@ def ask_to_forget(
         return Response(plan.model_dump_json(), media_type="application/json")
     with store.begin() as db:
         submitted = requests.submit(db, ask)
-        out = _out(db, submitted.request)
+        out = RequestOut.of(views.request(db, owner, submitted.request.id))
     failpoint("submit.after_commit")
     relay.wake()
     return _accepted(request, submitted, out)
@@ -171,10 +170,6 @@ def _understood(body: AskIn, owner: str, key: str | None, settings: Settings) ->
         regime=body.regime,
         note=body.note,
     )
-
-
-def _out(db: Any, request: ForgetRequest) -> RequestOut:
-    return RequestOut.of(views.of_requests(db, [request])[0])
 
 
 @router.get("", response_model=Page[RequestOut], responses=refusals(BadPageToken, NotFound))
