@@ -4,6 +4,7 @@ import logging
 import secrets
 import socket
 import threading
+from math import inf
 from time import monotonic
 
 from models_store import crew, desk, retention, upkeep
@@ -23,6 +24,7 @@ class Relay:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._reaped_at = -store.settings.reap_every.total_seconds()
+        self._stood_at, self._leads = -inf, False
         self._trouble = ""
         self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
 
@@ -58,14 +60,16 @@ class Relay:
 
     def round(self, *, woken: bool = False) -> str:
         """Do what is due now; what went wrong, if anything did. Raises `Unavailable`."""
-        with self._store.begin() as db:
-            leads = crew.lead(db, self._name, self._store.settings)
-        period = self._store.settings.reap_every.total_seconds()
-        if leads and monotonic() - self._reaped_at >= period:
+        settings = self._store.settings
+        if not woken or monotonic() - self._stood_at >= settings.relay_every.total_seconds():
+            with self._store.begin() as db:
+                self._leads = crew.lead(db, self._name, settings)
+            self._stood_at = monotonic()
+        if self._leads and monotonic() - self._reaped_at >= settings.reap_every.total_seconds():
             self._reap()
             self._tend()
             self._reaped_at = monotonic()
-        return self._ring() if leads or woken else ""
+        return self._ring() if self._leads or woken else ""
 
     def _ring(self) -> str:
         if self._store.settings.broker_url is None:

@@ -177,7 +177,7 @@ def _served(db: Session, model_id: UUID) -> UUID:
     """A job that met requests long ago."""
     job = Job(
         kind=JobKind.FORGET, queue=Queue.QUALITY, status=JobStatus.SUCCEEDED, task={},
-        model_id=model_id, method="boundary_shrink",
+        model_id=model_id, method="boundary_shrink", seed=0,
     )  # fmt: skip
     db.add(job)
     db.flush()

@@ -130,13 +130,10 @@ def keep(path: Path, all_ratios: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _around() -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    threads = torch.get_num_threads()
-    return {
-        "machine": record.machine(),
-        "versions": record.versions(),
-        "settings": {"device": device, "threads": threads, "configuration_s": ratios.S},
-    }
+    settings = {"threads": torch.get_num_threads(), "configuration_s": ratios.S}
+    if torch.cuda.is_available():
+        settings["device"] = torch.cuda.get_device_name()
+    return {"machine": record.machine(), "versions": record.versions(), "settings": settings}
 
 
 def entry(name: str, value: float, taken: float) -> dict[str, Any]:
@@ -174,13 +171,13 @@ EMPTY = "\n## On a GPU\n\nNot measured yet."
 def page(files: Sequence[Mapping[str, Any]]) -> str:
     """Each file's ratios as Markdown; the GPU's place is empty until there are some."""
     tables = [_table(document) for document in files]
-    on_gpu = any(document["settings"]["device"] != "cpu" for document in files)
+    on_gpu = any("device" in document["settings"] for document in files)
     return "\n".join([HEAD.rstrip("\n"), *tables, *([] if on_gpu else [EMPTY])]) + "\n"
 
 
 def _table(document: Mapping[str, Any]) -> str:
     machine, settings, found = document["machine"], document["settings"], document["ratios"]
-    cpu = settings["device"] == "cpu"
+    cpu = "device" not in settings
     cores = f"{machine['cores']} cores ({machine['processor']}, {machine['system']})"
     head = TABLE.format(
         title="On a CPU" if cpu else "On a GPU",

@@ -131,7 +131,8 @@ def ask_to_forget(
         submitted = requests.submit(db, ask)
         out = RequestOut.of(views.request(db, owner, submitted.request.id))
     failpoint("submit.after_commit")
-    relay.wake()
+    if out.job is not None:
+        relay.wake()
     return _accepted(request, submitted, out)
 
 
