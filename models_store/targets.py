@@ -63,8 +63,7 @@ def write_down(db: Session, request: ForgetRequest, dataset: Dataset, target: Ta
         column = Sample.sample_id if target.kind == "samples" else Sample.subject
         known_as = {keys.hashed(db, name): name for name in target.names}
         known_as |= {name: name for name in target.names}  # erased or not
-        found = among(column, list(known_as), dialect)
-        _refuse_unknown(db, dataset, column, target, known_as)
+        found = among(column, _known(db, dataset, column, target, known_as), dialect)
     rows = select(literal(request.id), Sample.dataset_id, Sample.position)
     rows = rows.where(Sample.dataset_id == dataset.id, found)
     columns = ["request_id", "dataset_id", "position"]
@@ -87,15 +86,16 @@ def label_of(dataset: Dataset, label: int | str | None) -> int:
     )
 
 
-def _refuse_unknown(
+def _known(
     db: Session, dataset: Dataset, column: Any, target: Target, known_as: dict[str, str]
-) -> None:
+) -> list[str]:
+    """The identifiers as the dataset has them. Raises `UnknownSamples`."""
     known = select(column).where(
         Sample.dataset_id == dataset.id,
         among(column, list(known_as), db.get_bind().dialect.name),
     )
-    found = {known_as[stored] for stored in db.scalars(known.distinct())}
-    unknown = sorted(set(target.names) - found)
+    found = list(db.scalars(known.distinct()))
+    unknown = sorted(set(target.names) - {known_as[stored] for stored in found})
     if unknown:
         raise UnknownSamples(
             f"{len(unknown)} of the {len(target.names)} {target.kind} are not in the dataset "
@@ -103,6 +103,7 @@ def _refuse_unknown(
             unknown=unknown[:SHOWN],
             unknown_count=len(unknown),
         )
+    return found
 
 
 def survey(db: Session, request: ForgetRequest, served: Version) -> Named:
