@@ -1,7 +1,7 @@
 """The grammar of the tables: naming, JSON, enums, and time as the database tells it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, mapped_column
@@ -120,6 +121,11 @@ class Base(DeclarativeBase):
 Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 Stamp = Annotated[datetime, mapped_column(server_default=now())]
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
+
+
+def inserting(dialect: str) -> Callable[[type[Base]], postgresql.Insert | sqlite.Insert]:
+    """The INSERT of a database that can be told what to do where a row is there already."""
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
 
 
 def among(

@@ -1,16 +1,14 @@
 """The life of a forget request, from the moment somebody asks."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models_store import batches, choices, events, lineage, offers, registry, targets, versions
-from models_store.columns import now
+from models_store.columns import inserting, now
 from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
 from models_store.failpoints import failpoint
 from models_store.life import DUE, REQUEST_NEXT, Goal, Lane, Regime, RequestStatus, before
@@ -51,10 +49,8 @@ def submit(db: Session, ask: Ask) -> Submitted:
         KeyReused: the same Idempotency-Key came with another body.
         NotFound, NotReady, UnknownSamples, InvalidParams, NoRecipe: nothing was accepted.
     """
-    if earlier := _replay(db, ask):
-        return Submitted(earlier, replayed=True)
     model = registry.get(db, ask.model, lock=True)
-    if earlier := _replay(db, ask):  # it came while we waited for the model
+    if earlier := _replay(db, ask):  # perhaps it came while we waited for the model
         return Submitted(earlier, replayed=True)
     served, dataset = _served(db, model), db.get_one(Dataset, model.dataset_id)
     _refuse_impossible(db, ask, model, served)
@@ -113,9 +109,10 @@ def _refuse_impossible(db: Session, ask: Ask, model: Model, served: Version) -> 
 
 
 def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
+    """None: the same key came for another model in the same moment."""
     received = events.moment(db)
     clock = DUE[ask.regime]
-    request = ForgetRequest(
+    row = inserting(db.get_bind().dialect.name)(ForgetRequest).values(
         owner=ask.owner,
         key=ask.key,
         body_digest=ask.body_digest,
@@ -130,13 +127,7 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         received_at=received,
         due_at=received + clock if clock else None,
     )
-    try:
-        with db.begin_nested() if ask.key else nullcontext():
-            db.add(request)
-            db.flush()
-    except IntegrityError:  # the same key, for another model, in the same moment
-        return None
-    return request
+    return db.scalar(row.on_conflict_do_nothing().returning(ForgetRequest))
 
 
 def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
