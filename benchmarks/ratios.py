@@ -67,7 +67,7 @@ def shipped(bed: Bed) -> Ratios:
     return {
         "G5_shipped_retrain_over_shrink": retrain / whole["boundary_shrink"],
         "G5_shipped_retrain_over_expanding": retrain / whole["boundary_expanding"],
-        "G6_slowest_method_over_retrain": max(whole.values()) / retrain,
+        **{f"G6_{name}_over_retrain": taken / retrain for name, taken in whole.items()},
         "G22_shipped_epochs_over_ten": of_shelf("boundary_shrink").epochs / EPOCHS,
     }
 
