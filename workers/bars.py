@@ -8,6 +8,8 @@ from workers.pictures import Figure, Test
 
 LINE = 22.0
 """Height of one line."""
+SLIM = 0.003
+"""Share of the axis that a shaded zone reaches beyond its ends."""
 MOST = 20
 """Lines that a picture has room for."""
 BOTTOM, TOP = 36.0, 8.0
@@ -102,7 +104,8 @@ def _gates(
 def _gate(frame: Frame, line: Line, middle: float, x: Axis) -> None:
     gate, allowed = "unit" in line, _allowed(line)
     if allowed:
-        left, right = max(allowed[0], x.low), min(allowed[1], x.high)
+        slim = SLIM * (x.high - x.low)  # where only one value is allowed, it must show
+        left, right = max(allowed[0] - slim, x.low), min(allowed[1] + slim, x.high)
         around = [
             (a, middle + b) for a, b in ((left, 0.42), (right, 0.42), (right, -0.42), (left, -0.42))
         ]
@@ -117,12 +120,8 @@ def _gate(frame: Frame, line: Line, middle: float, x: Axis) -> None:
 
 def _allowed(line: Line) -> Sequence[float] | None:
     """Where the gate wants the estimate."""
-    if line.get("allowed"):
-        return list(line["allowed"])
-    details = line.get("details", {})
-    if "bound" in details:
-        return (min(0.0, *_reach(line)), details["bound"])
-    return (0.5 - details["margin"], 0.5 + details["margin"]) if "margin" in details else None
+    found: Sequence[float] | None = line.get("allowed")
+    return found
 
 
 def _retrained(line: Line) -> Sequence[float]:

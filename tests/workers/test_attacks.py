@@ -8,9 +8,11 @@ import pytest
 
 from workers.attacks import Attack, Told, usual, weighed
 from workers.evidence import Evidence, Finding, Verdict
+from workers.people import Pair
 from workers.statistics import Floats, Ints
 
 DRAWS, MEMBERS, OTHERS, OUT, STEPS = 200, 200, 800, 4, 10
+ALONE = Pair(np.arange(MEMBERS), MEMBERS + np.arange(OTHERS))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def attacks(rng: np.random.Generator, picked: float, residue: float) -> list[Att
         made.append(
             Attack(
                 before=told(before), after=told(after), never_saw=told(models[turn]),
-                ours=ours, theirs=theirs,
+                ours=ours, theirs=theirs, people=ALONE,
             )
         )  # fmt: skip
     return made

@@ -10,6 +10,7 @@ from scipy import stats
 from toy import World, everything, evidence
 
 from workers.audits.asr import best_threshold
+from workers.audits.look_alike import LookAlike
 from workers.audits.redistribution import Redistribution
 from workers.audits.relearn import Relearn
 from workers.audits.repair import Repair
@@ -176,6 +177,22 @@ def test_labels_at_random_for_a_class_are_no_place_where_retrained_models_put_it
 
     (fails,) = Redistribution().ask(toy.armed(world, flat))
     (passes,) = Redistribution().ask(toy.armed(world, seen))
+
+    assert (fails.verdict, passes.verdict) == (Verdict.FAIL, Verdict.PASS)
+
+
+def test_a_class_that_is_told_from_its_look_alike_as_in_no_retrained_model_fails(
+    world: World, seen: Evidence
+) -> None:
+    armed = toy.armed(world, seen)
+    usual = armed.retrains[0].scores.logits[seen.after.positions(seen.parts["forget"])]
+    taken = int(usual[:, [k for k in range(usual.shape[1]) if k != toy.GONE]].mean(0).argmax())
+    logits = seen.after.logits.clone()
+    logits[seen.after.positions(seen.parts["forget"]), taken] += 50.0
+    odd = replace(armed, after=replace(seen.after, logits=logits))
+
+    (fails,) = LookAlike().ask(odd)
+    (passes,) = LookAlike().ask(armed)
 
     assert (fails.verdict, passes.verdict) == (Verdict.FAIL, Verdict.PASS)
 

@@ -9,9 +9,10 @@ import torch
 from drawn import FORGET, RETAIN, Law
 
 from workers.evidence import Evidence, Finding, Judgement, Verdict
+from workers.innocents import from_margins, never_saw
 from workers.references import view
 from workers.signals import margin
-from workers.verdicts import from_margins, judge, never_saw, together
+from workers.verdicts import judge, together
 
 KNOWN = FORGET + RETAIN
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -113,7 +114,24 @@ def test_a_hold_out_of_another_kind_is_refused() -> None:
     assert "Invalid hold-out" in found(judgement, "exchangeability").reason
     assert found(judgement, "rmia.auc").verdict is OPEN
     assert "invalid" in found(judgement, "rmia.auc").reason
-    assert judgement.verdict is OPEN
+    assert (judgement.verdict, judgement.tiers) == (OPEN, {0: OPEN, 1: OPEN})
+    assert "hold-out" in judgement.reason
+
+
+def test_an_invalid_hold_out_refuses_comparisons_in_each_tier_and_nothing_else() -> None:
+    evidence = drawn.evidence(Law(brighter=3))
+
+    judgement = judge(evidence, tier=1)
+    worn = judge(replace(evidence, removed=evidence.removed[1:]), tier=1)
+
+    refused = {each.test for each in judgement.findings if "hold-out is invalid" in each.reason}
+    assert {"forgetting.samples", "membership.auc", "membership.retained", "roc"} < refused
+    assert {found(judgement, test).verdict for test in ("forgetting.samples", "rmia.auc")} == {OPEN}
+    assert found(judgement, "membership.auc").verdict is None
+    assert found(judgement, "utility.worst_class").verdict is PASS
+    assert found(judgement, "integrity").verdict is PASS
+    assert worn.verdict is FAIL
+    assert "right_set" in worn.reason
 
 
 def test_a_policy_that_wants_a_certificate_gets_no_pass_without(clean: Evidence) -> None:
