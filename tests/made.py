@@ -128,7 +128,12 @@ AREA = Finding(
     tier=1,
     power=0.96,
     details={
-        "outlook": {"left": [0.0, 0.5, 1.0], "passes": [0.9, 0.1, 0.0], "fails": [0.0, 0.7, 1.0]}
+        "outlook": {
+            "left": [0.0, 0.5, 1.0],
+            "passes": [0.9, 0.1, 0.0],
+            "fails": [0.0, 0.7, 1.0],
+            "limit": 0.12,
+        }
     },
 )
 CONTROLS = [

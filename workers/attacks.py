@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -168,11 +168,12 @@ def weighed(
     )
 
 
-def outlook(before: Auc, after: Auc, limit: float, alpha: float) -> dict[str, list[float]]:
+def outlook(before: Auc, after: Auc, limit: float, alpha: float) -> dict[str, Any]:
     """How `equivalence` would read a model that keeps a share of what the attack saw before.
 
     Returns:
-        `left`: shares from 0 to 1; `passes`, `fails`: the chance of either, with images so many.
+        `left`: shares from 0 to 1; `passes`, `fails`: the chance of either, with images so many;
+        `limit`: the share at which the gate's limit lies.
     """
     spread, strict = sqrt(after.null_variance), float(stats.norm.ppf(1 - alpha))
     left = np.linspace(0, 1, STEPS + 1)
@@ -189,10 +190,9 @@ def outlook(before: Auc, after: Auc, limit: float, alpha: float) -> dict[str, li
 
     passes = inside(max(0.0, limit - strict * spread))
     fails = 1 - inside(max(limit, Z975 * spread))
-    return {
-        name: [round(float(value), 4) for value in values]
-        for name, values in (("left", left), ("passes", passes), ("fails", fails))
-    }
+    curves = {"left": left, "passes": passes, "fails": fails}
+    said = {name: [round(float(value), 4) for value in curve] for name, curve in curves.items()}
+    return {**said, "limit": limit / abs(before.value - 0.5)}
 
 
 def beside(found: Finding) -> Finding:

@@ -7,8 +7,8 @@ from workers.drawing import Axis, Frame, Panel
 from workers.pictures import BROAD, Figure, Test
 
 TRACED = {
-    "membership.retained": "area: retained against never-trained images",
-    "rmia.auc": "area: forgotten against never-trained images",
+    "membership.retained": "area: retained images",
+    "rmia.auc": "area: forgotten images",
     "accuracy.d_rt": "accuracy on never-trained images",
 }
 ROOM = 0.05
@@ -65,16 +65,16 @@ def outlook(test: Test | None) -> list[Figure]:
     details = test["details"]["outlook"]
     x = Axis(0.0, 1.0, "share of the old model's trace that is left", share=True)
     frame = Frame(Panel("chance of the verdict", BROAD), x, Axis(0.0, 1.0, share=True))
-    frame.line("guide", [(0.25, 0.0), (0.25, 1.0)])
+    frame.line("chance", [(details["limit"], 0.0), (details["limit"], 1.0)])
     for role, name in (("after", "passes"), ("limit", "fails")):
         frame.line(role, list(zip(details["left"], details[name], strict=True)))
     frame.axes()
     reading = (
         "With so many images, how likely was each verdict of the sharpest attack, had the new model "
         "kept a part of what the attack saw in the old one? Where neither line is high, it could "
-        "not have told. A quarter is the most that may be left."
+        "not have told."
     )
-    legend = {"after": "pass", "limit": "fail"}
+    legend = {"after": "pass", "limit": "fail", "chance": "the limit"}
     panels = [frame.panel]
     return [Figure(title="What would have shown", reading=reading, panels=panels, legend=legend)]
 
@@ -91,8 +91,8 @@ def drift(history: Sequence[Line], tests: Mapping[str, Test], now: int) -> list[
     if not panels:
         return []
     reading = (
-        "What the newest audit of each version said that this one came from, with 95 % intervals. "
-        "An area of retained images that rises, version by version, means that forgetting exposes "
+        "What the newest audit said of each version that this one came from, with 95 % intervals; "
+        "areas are against never-trained images, one half is a blind guess. An area of retained images that rises, version by version, means that forgetting exposes "
         "those who stay."
     )
     return [Figure(title="From version to version", reading=reading, panels=panels)]

@@ -47,7 +47,7 @@ def judge(
     if require_certificate and verdict is Verdict.PASS:
         verdict = OPEN
         reason = "The policy asks for a certificate of the method, and there is none."
-    if verdict is Verdict.FAIL:
+    if verdict is Verdict.FAIL and _valid(findings):
         reason = " ".join([reason, *_copies(findings)])
     return Judgement(
         verdict=verdict,

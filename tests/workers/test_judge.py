@@ -49,6 +49,16 @@ def test_a_model_without_residue_passes_and_its_controls_hold(cleared: Judgement
     assert area.tier == 1
 
 
+def test_every_gate_with_an_interval_says_what_it_allows(cleared: Judgement) -> None:
+    gates = [each for each in cleared.findings if each.verdict is PASS and each.low is not None]
+
+    assert len(gates) > 5
+    for gate in gates:
+        assert gate.allowed is not None, gate.test
+        assert gate.estimate is not None
+        assert gate.allowed[0] <= gate.estimate <= gate.allowed[1], gate.test
+
+
 def test_a_residue_fails_in_tier_1_and_not_in_tier_0() -> None:
     leaking = drawn.evidence(Law(after=0.5))
 

@@ -1,11 +1,17 @@
 """Images of one person are not as many witnesses: by brute force, and by simulation."""
 
+from dataclasses import replace
 from math import sqrt
 
+import drawn
 import numpy as np
 import pytest
+import torch
+from drawn import FORGET, ROWS, Law
 
-from workers.evidence import Verdict
+from workers.audits.exchangeability import Exchangeability
+from workers.data.pixels import Resident
+from workers.evidence import Evidence, Finding, Verdict
 from workers.inference import influence, rate
 from workers.people import Pair, area, crowding, thinned, widening
 from workers.statistics import Floats, Ints, auc, equivalence, true_positives
@@ -110,3 +116,38 @@ def test_people_on_both_sides_do_not_widen_what_they_share() -> None:
 
     assert apart > 2
     assert shared < 1.5
+
+
+# ---- the hold-out ------------------------------------------------------------------------------
+
+
+def faces(people: int) -> Evidence:
+    """Everybody has his own brightness: the forgotten ones, and those never seen, 20 images each."""
+    chance = torch.Generator().manual_seed(4)
+    of = torch.arange(ROWS) // 20 + people
+    of[:FORGET] = torch.arange(FORGET) * people // FORGET
+    bare = drawn.evidence(Law())
+    assert bare.samples is not None
+    shade = torch.randint(60, 190, (int(of.max()) + 1,), generator=chance)
+    noise = torch.randint(-9, 9, (ROWS, 8, 8, 1), generator=chance)
+    images = (shade[of][:, None, None, None] + noise).to(torch.uint8)
+    return replace(bare, people=of, samples=replace(bare.samples, pixels=Resident(images)))
+
+
+def exchangeable(evidence: Evidence) -> Finding:
+    (finding,) = Exchangeability().ask(evidence)
+    return finding
+
+
+def test_a_hold_out_of_other_people_is_not_taken_for_one_from_elsewhere() -> None:
+    seen = faces(8)
+
+    assert exchangeable(seen).details["valid"]
+    assert not exchangeable(replace(seen, people=None)).details["valid"]
+
+
+def test_too_few_people_cannot_tell_a_source_from_a_person() -> None:
+    finding = exchangeable(faces(3))
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "too few people" in finding.reason

@@ -1,7 +1,7 @@
 """Do the outputs tell a forgotten class from its look-alike as well as those of retrained models?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -12,27 +12,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Scores
-from workers.retrained import LEAST, MISSING, placed, scores_of
+from workers.retrained import LEAST, MISSING, scores_of
 from workers.signals import clean, probabilities, rng, rows, within
-from workers.statistics import Floats
+from workers.statistics import Floats, proportion
 
-GATE = "The outputs set the class apart from its look-alike as those of retrained models do."
+TEST = "look_alike"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAlike(Audit):
-    """For forgotten classes: whether the logits that stay still know the class. A gate.
+    """For forgotten classes: whether the logits that stay still know the class; it only reports.
 
     The look-alike is the class that retrained models take the forgotten one for. A classifier
-    learns, on logits of retrained models and never-trained images, to tell the two apart; then it is
-    shown D_f through the version under audit. The estimate is how far the share that it calls
-    forgotten lies from the mean of the retrained models, each of which is held against the others
-    likewise. In a model that only hides the class, the other logits keep a place for it.
+    learns, on logits of retrained models and never-trained images, to tell the two apart; then it
+    is shown D_f through the version under audit. The estimate is the share that it calls forgotten.
+    Read it beside the shares of the retrained models (in the details), of each by a classifier that
+    learned from the others: far above, the other logits still keep a place for the class; far
+    below, they were pushed away from it. These differ too much from each other for a gate.
 
     Source: class-wise membership inference of arXiv:2506.20893, with a linear classifier on the
-    logits of all retrained models; bands after Hahn and Meeker (1991).
+    logits of all retrained models.
     """
 
     tier: ClassVar[int] = 1
@@ -45,38 +45,34 @@ class LookAlike(Audit):
         """One finding where a class was forgotten."""
         if evidence.goal == "none" or not evidence.forgotten_classes:
             return []
-        gone = within(evidence, "forget", evidence.forgotten_classes)
-        reason = MISSING if len(evidence.retrains) < LEAST else ""
-        if not len(gone):
-            reason = "There are no images of the forgotten classes."
-        sides = () if reason else self._learned(evidence, gone)
-        if not reason and min(map(len, sides)) < self.least:
+        gone, models = within(evidence, "forget", evidence.forgotten_classes), scores_of(evidence)
+        if not len(gone) or len(models) < LEAST:
+            reason = MISSING if len(gone) else "There are no images of the forgotten classes."
+            return [Finding(test=TEST, estimate=None, unit="share", reason=reason)]
+        sides = self._sides(evidence, gone)
+        if min(map(len, sides)) < self.least:
             reason = "There are too few never-trained images of the class, or of its look-alike."
-        if reason:
-            return [unanswered("look_alike", GATE, reason)]
-        models = scores_of(evidence)
-        shares = [
-            _share(evidence, [m for m in models if m is not each], each, gone, sides)
-            for each in models
+            return [Finding(test=TEST, estimate=None, unit="share", reason=reason)]
+
+        def hits(asked: Scores) -> int:
+            others = [scores for scores in models if scores is not asked]
+            return _set_apart(evidence, others, asked.of(gone), sides)
+
+        share, low, high = proportion(hits(evidence.after), len(gone))
+        return [
+            Finding(
+                test=TEST,
+                estimate=share,
+                low=low,
+                high=high,
+                n=len(gone),
+                unit="share",
+                before=hits(evidence.before) / len(gone),
+                details={"retrained": [hits(scores) / len(gone) for scores in models]},
+            )
         ]
-        k, whole = len(shares), sum(shares)
 
-        def away(scores: Scores) -> float:
-            return abs(_share(evidence, models, scores, gone, sides) - whole / k)
-
-        found = placed(
-            "look_alike",
-            evidence,
-            away(evidence.after),
-            [abs(share - (whole - share) / (k - 1)) for share in shares],
-            n=len(gone),
-            counted=len(gone),
-            gate=GATE,
-            before=away(evidence.before),
-        )
-        return [replace(found, details={**found.details, "shares_retrained": shares})]
-
-    def _learned(self, evidence: Evidence, gone: Tensor) -> Sequence[Tensor]:
+    def _sides(self, evidence: Evidence, gone: Tensor) -> Sequence[Tensor]:
         """Never-trained images of the forgotten classes, and of what these are taken for."""
         seen = np.mean([probabilities(each.of(gone)).mean(0) for each in scores_of(evidence)], 0)
         seen[list(evidence.forgotten_classes)] = -1.0
@@ -87,21 +83,15 @@ class LookAlike(Audit):
         return chosen[torch.from_numpy(rng(evidence).permutation(len(chosen))[: self.sample])]
 
 
-def _share(
-    evidence: Evidence,
-    models: Sequence[Scores],
-    asked: Scores,
-    gone: Tensor,
-    sides: Sequence[Tensor],
-) -> float:
-    """Of the forgotten images, the share that outputs of `asked` set apart from the look-alike."""
-    learned = [
-        (_described(evidence, m.of(side)), i) for m in models for i, side in enumerate(sides)
-    ]
-    truth = np.concatenate([np.full(len(found), i == 0) for found, i in learned])
+def _set_apart(
+    evidence: Evidence, models: Sequence[Scores], asked: Scores, sides: Sequence[Tensor]
+) -> int:
+    """How many outputs are taken for the first side's, by a classifier of what `models` say."""
+    told = [[_described(evidence, scores.of(side)) for scores in models] for side in sides]
+    ours, theirs = (np.concatenate(each) for each in told)
     machine = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    machine.fit(np.concatenate([found for found, _ in learned]), truth)
-    return float(machine.predict(_described(evidence, asked.of(gone))).mean())
+    machine.fit(np.concatenate([ours, theirs]), np.arange(len(ours) + len(theirs)) < len(ours))
+    return int(machine.predict(_described(evidence, asked)).sum())
 
 
 def _described(evidence: Evidence, scores: Scores) -> Floats:

@@ -25,7 +25,7 @@ STRATA, ENOUGH = 5, 50
 DRAWN = 300
 """Images of either side that a picture shows."""
 GRAIN = 0.25
-"""Nats to which those are rounded: a point that fits one image alone would name it."""
+"""Nats to which those are rounded, and then scattered: a point that fits one image would name it."""
 FITTED = 100
 """Never-trained images from which the shape of the tail is learned."""
 
@@ -156,12 +156,14 @@ def _scatter(evidence: Evidence, found: Sides, flagged: Flags) -> dict[str, Any]
     In no order; `usual` holds 95 % of the never-trained images after.
     """
     assert evidence.references is not None
-    placed = []
+    placed, chance = [], rng(evidence)
     for chosen in found:
         usual = view(evidence.references, chosen).hardness
         before, after = (margin(s.of(chosen)) for s in (evidence.before, evidence.after))
-        placed.append(GRAIN * (np.stack([before - usual, after - usual], 1) / GRAIN).round())
-    chance, (mine, yours) = rng(evidence), placed
+        exact = np.stack([before - usual, after - usual], 1)
+        coarse = (exact / GRAIN).round() + chance.uniform(-0.5, 0.5, exact.shape)
+        placed.append((GRAIN * coarse).round(3))
+    mine, yours = placed
     return {
         "forgotten": chance.permutation(mine)[:DRAWN].tolist(),
         "unseen": chance.permutation(yours)[:DRAWN].tolist(),
