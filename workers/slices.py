@@ -47,15 +47,12 @@ def fresh(
         key: no other dataset may have the same.
     """
     count = _count(labels[unseen], labels[forget])
-    number = (attempt - 1) % count
-    whose, place = people[unseen].unique(return_inverse=True)
-    drawn = torch.tensor([_drawn(person, key) % count for person in whose.tolist()])
-    return Slice(
-        rows=unseen[drawn[place] == number] if count > 1 else unseen,
-        number=number + 1,
-        of=count,
-        reused=attempt > count,
-    )
+    number, rows = (attempt - 1) % count, unseen
+    if count > 1:
+        whose, place = people[unseen].unique(return_inverse=True)
+        drawn = torch.tensor([_drawn(person, key) % count for person in whose.tolist()])
+        rows = unseen[drawn[place] == number]
+    return Slice(rows=rows, number=number + 1, of=count, reused=attempt > count)
 
 
 def _count(unseen: Tensor, forget: Tensor) -> int:
