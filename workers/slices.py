@@ -11,8 +11,9 @@ MOST = 5
 BESIDE = 5
 """Never-trained images of its class for each forgotten one: more make an interval hardly narrower
 (at most by a tenth)."""
-LEAST, LEAST_OF_MANY, MANY = 1000, 10_000, 1000
-"""Images of a slice: enough to resolve 1 % false accusations, from `MANY` forgotten ones on 0.1 %."""
+LEAST, LEAST_OF_MANY, MANY = 1200, 11_000, 1000
+"""Images of a slice, on average: enough, though slices differ, to resolve 1 % false accusations; from
+`MANY` forgotten images on, 0.1 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ STEPS = 20
 """Bars of the histogram of p-values."""
 STRATA, ENOUGH = 5, 50
 """Steps of hardness in a class, and how many never-trained images each must have."""
-DRAWN = 300
-"""Images of either side that a picture shows."""
+DRAWN, LEAST_DRAWN = 300, 16
+"""Images of either side that a picture shows, at most; of fewer forgotten ones there is none."""
 GRAIN = 0.25
 """Nats to which those are rounded, and then scattered: a point that fits one image would name it."""
 FITTED = 100
@@ -156,6 +156,8 @@ def _scatter(evidence: Evidence, found: Sides, flagged: Flags) -> dict[str, Any]
     In no order; `usual` holds 95 % of the never-trained images after.
     """
     assert evidence.references is not None
+    if len(found.ours) < LEAST_DRAWN:
+        return {}
     placed, chance = [], rng(evidence)
     for chosen in found:
         usual = view(evidence.references, chosen).hardness
