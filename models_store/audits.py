@@ -51,6 +51,27 @@ def add(db: Session, model_id: UUID, number: int, job_id: UUID, report: Report) 
     return audit
 
 
+def traced(
+    db: Session, model_id: UUID, numbers: Sequence[int], tests: Sequence[str]
+) -> dict[int, dict[str, AuditTest]]:
+    """The newest figures of some tests, by version and test; absent where nothing was measured."""
+    rows = db.execute(
+        select(Audit.number, AuditTest)
+        .join(AuditTest, AuditTest.audit_id == Audit.id)
+        .where(
+            Audit.model_id == model_id,
+            Audit.number.in_(numbers),
+            AuditTest.test.in_(tests),
+            AuditTest.estimate.is_not(None),
+        )
+        .order_by(Audit.id)
+    )
+    found: dict[int, dict[str, AuditTest]] = {number: {} for number in numbers}
+    for number, row in rows:
+        found[number][row.test] = row
+    return found
+
+
 def latest(db: Session, model_id: UUID, number: int) -> Audit:
     """The newest report on a version. Raises `NotFound`."""
     audit = db.scalar(

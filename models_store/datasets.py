@@ -155,17 +155,23 @@ def shards(db: Session, dataset_id: UUID) -> list[Shard]:
     )
 
 
-def labels_and_splits(
+def columns(
     db: Session, dataset_id: UUID, names: Sequence[str]
-) -> "tuple[array[int], array[int]]":
-    """Of every row of the dataset, by position: its label (int64), its split's place in `names`."""
-    labels, splits, place = array("q"), array("B"), {name: i for i, name in enumerate(names)}
-    rows = select(Sample.label, Sample.split).where(Sample.dataset_id == dataset_id)
+) -> "tuple[array[int], array[int], array[int]]":
+    """Of every row, by position: its label, its split's place in `names`, and whose it is.
+
+    That is the first position of its subject, or its own where it has none (int64, as labels are).
+    """
+    labels, splits, people = array("q"), array("B"), array("q")
+    place, first = {name: i for i, name in enumerate(names)}, dict[str, int]()
+    rows = select(Sample.label, Sample.split, Sample.subject)
+    rows = rows.where(Sample.dataset_id == dataset_id).order_by(Sample.position)
     at_once = {"yield_per": FETCHED}  # a million rows must not be a million objects
-    for label, split in db.execute(rows.order_by(Sample.position), execution_options=at_once):
+    for label, split, subject in db.execute(rows, execution_options=at_once):
+        people.append(len(labels) if subject is None else first.setdefault(subject, len(labels)))
         labels.append(label)
         splits.append(place[split])
-    return labels, splits
+    return labels, splits, people
 
 
 def forgotten(db: Session, dataset_id: UUID) -> list[int]:

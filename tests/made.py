@@ -25,6 +25,14 @@ FACTS = Facts(
     manifest="3" * 64,
     sizes={"forget": 50, "retain": 100, "forget_test": 10, "retain_test": 20},
     nonmembers="test",
+    slice={"number": 1, "of": 2, "reused": False},
+    people=10,
+    history=[
+        {
+            "version": 1,
+            "tests": {"membership.retained": {"estimate": 0.6, "low": 0.58, "high": 0.62}},
+        }
+    ],
     provenance={"device": "cpu", "torch": "2.14"},
 )
 
@@ -119,6 +127,14 @@ AREA = Finding(
     verdict=Verdict.PASS,
     tier=1,
     power=0.96,
+    details={
+        "outlook": {
+            "left": [0.0, 0.5, 1.0],
+            "passes": [0.9, 0.1, 0.0],
+            "fails": [0.0, 0.7, 1.0],
+            "limit": 0.12,
+        }
+    },
 )
 CONTROLS = [
     Control(
@@ -168,6 +184,25 @@ WEIGHED = [
     ),
     Finding(test="per_record.high", estimate=0.0, details={"p_values": [12, 9, 11, 10]}),
     Finding(
+        test="per_record.exposed",
+        estimate=0.002,
+        low=0.0,
+        high=0.01,
+        n=600,
+        unit="share",
+        gate="No image stands out.",
+        allowed=(0.0, 0.0),
+        verdict=Verdict.PASS,
+        tier=1,
+        details={
+            "forgotten": [[3.0, 0.5], [1.0, -0.25], [2.5, 2.5]],
+            "unseen": [[0.0, 0.0], [-1.0, -1.5], [1.0, 1.25]],
+            "exposed": [[2.5, 2.5]],
+            "usual": [-1.5, 1.25],
+        },
+    ),
+    Finding(test="membership.retained", estimate=0.61, low=0.59, high=0.63, n=100, before=0.6),
+    Finding(
         test="relearn",
         estimate=0.2,
         n=200,
@@ -180,8 +215,8 @@ WEIGHED = [
             "curve_before": [1.0, 1.0, 1.0],
             "curves_retrained": [[0.0, 0.1, 0.2], [0.0, 0.2, 0.3]],
             "retrained": [0.1, 0.17],
-            "bound": 0.25,
         },
+        allowed=(0.0, 0.25),
     ),
     Finding(
         test="embedding",

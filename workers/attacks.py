@@ -2,17 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
 
 from workers.evidence import Evidence, Finding, Verdict
 from workers.inference import Influence, influence, mean, residue, shift
+from workers.people import Pair, loosened, stretched, widening
 from workers.signals import rng
 from workers.statistics import Z975, Auc, Floats, Ints, auc, equivalence
 
 SEEN = 0.55
 """The area that an attack must surely exceed on the version before, to say anything of the next."""
 
+STEPS = 25
+"""Of the shares that `outlook` looks at."""
 ENOUGH = 0.8
 """Power from which on a supporting attack must clear a model as well."""
 
@@ -32,6 +39,8 @@ class Attack:
     after: Told
     ours: Ints
     theirs: Ints
+    people: Pair
+    """Whom either side's images are of."""
     never_saw: Told | None = None
     """The same attack, by the same references, on a model that never saw the images; None where
     there is none at hand, and one half is taken for what it would come to."""
@@ -87,7 +96,7 @@ def seen_in(
     """
     plain = auc(*version(attack), attack.ours, attack.theirs)
     if innocent is None:
-        return Seen(plain, attack.on(version(attack)))
+        return _crowded(Seen(plain, attack.on(version(attack))), attack)
     found = mean([other.on(version(other)) for other in others])
     rise, spread = shift(innocent, found)
     value = min(1.0, max(0.0, 0.5 + rise))
@@ -97,7 +106,13 @@ def seen_in(
         variance=spread**2,
         null_variance=max(spread**2, plain.null_variance),
     )
-    return Seen(area, replace(found.less(innocent), value=value))
+    return _crowded(Seen(area, replace(found.less(innocent), value=value)), attack)
+
+
+def _crowded(seen: Seen, attack: Attack) -> Seen:
+    """Known less well, as far as images of one person are alike."""
+    by = widening(seen.parts, Pair(attack.ours, attack.theirs), attack.people)
+    return Seen(stretched(seen.area, by), loosened(seen.parts, by))
 
 
 def weighed(
@@ -119,6 +134,7 @@ def weighed(
     gate = f"The area lies within {limit:.3f} of one half."
     about = {
         "nonmembers": after.others,
+        "people": len(set(attack.people.ours.tolist())),
         "before": {"low": seen.low, "high": seen.high},
         "margin": limit,
         "never_saw": 0.5 if innocent is None else innocent.value,
@@ -134,6 +150,7 @@ def weighed(
         verdict, reason, power = reading.verdict, reading.reason, reading.power
         p_value, about["detectable"] = reading.p_value, reading.detectable
         about["residue"] = residue(was.parts, now.parts, rng(evidence))._asdict()
+        about["outlook"] = outlook(before, after, limit, evidence.alpha)
     return Finding(
         test=test,
         estimate=value.value,
@@ -141,6 +158,7 @@ def weighed(
         high=value.high,
         n=after.members,
         gate=gate,
+        allowed=(0.5 - limit, 0.5 + limit),
         verdict=verdict,
         reason=reason,
         before=before.value,
@@ -148,6 +166,33 @@ def weighed(
         p_value=p_value,
         power=power,
     )
+
+
+def outlook(before: Auc, after: Auc, limit: float, alpha: float) -> dict[str, Any]:
+    """How `equivalence` would read a model that keeps a share of what the attack saw before.
+
+    Returns:
+        `left`: shares from 0 to 1; `passes`, `fails`: the chance of either, with images so many;
+        `limit`: the share at which the gate's limit lies.
+    """
+    spread, strict = sqrt(after.null_variance), float(stats.norm.ppf(1 - alpha))
+    left = np.linspace(0, 1, STEPS + 1)
+    away = left * abs(before.value - 0.5)
+
+    def inside(reach: float) -> Floats:
+        """The chance that the estimate lies within so much of one half."""
+        high, low = (
+            stats.norm.cdf((reach - away) / spread),
+            stats.norm.cdf((-reach - away) / spread),
+        )
+        within: Floats = high - low
+        return within
+
+    passes = inside(max(0.0, limit - strict * spread))
+    fails = 1 - inside(max(limit, Z975 * spread))
+    curves = {"left": left, "passes": passes, "fails": fails}
+    said = {name: [round(float(value), 4) for value in curve] for name, curve in curves.items()}
+    return {**said, "limit": limit / abs(before.value - 0.5)}
 
 
 def beside(found: Finding) -> Finding:

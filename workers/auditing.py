@@ -1,5 +1,6 @@
 """One audit: gather the evidence with one pass a model state, put the questions, write it up."""
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,18 +9,19 @@ from uuid import UUID
 import torch
 from torch import Tensor, nn
 
-from models_store import keys
+from models_store import audits, keys, lineage, versions
 from models_store.audits import COLUMNS, Report
 from models_store.blobs import Kept
 from models_store.events import moment
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import passes, report, scoring, verdicts
+from workers import passes, report, scoring, slices, verdicts
 from workers.bench import Bench, Laid
 from workers.evidence import Evidence, Finding, Retrain, Scores
 from workers.gathering import gather
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
+from workers.slices import Slice
 
 UNSEEN = ("test", "holdout")
 
@@ -57,6 +59,7 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     laid = bench.lay(candidate.subject.dataset_id)
     gone = gone_classes(laid.labels.cpu(), candidate)
     plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
+    plan, fresh = _sliced(bench, candidate, plan)
     evidence = _evidence(bench, candidate, plan, gone)
     judgement = verdicts.judge(
         evidence,
@@ -66,6 +69,7 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     )
     facts = replace(
         _facts(bench, candidate, plan, gone),
+        slice=fresh.told() if fresh else None,
         references=0 if evidence.references is None else len(evidence.references.margins),
         retrains=len(evidence.retrains),
     )
@@ -88,6 +92,26 @@ def _split(laid: Laid, candidate: Candidate) -> Split:
     known = torch.cat([candidate.training, candidate.forgotten])
     test, holdout = (rows[~torch.isin(rows, known)] for rows in map(laid.split, UNSEEN))
     return Split(forget=candidate.removed, retain=candidate.retain, test=test, holdout=holdout)
+
+
+def _sliced(
+    bench: Bench, candidate: Candidate, plan: scoring.Plan
+) -> tuple[scoring.Plan, Slice | None]:
+    """The never-trained images of this attempt alone. All are scored, for those that follow."""
+    if candidate.goal == "none":
+        return plan, None
+    laid = bench.lay(candidate.subject.dataset_id)
+    with bench.store.begin() as db:
+        key = hmac.digest(keys.hash_key(db), candidate.subject.fingerprint.encode(), "sha256")
+    found = slices.fresh(
+        plan.parts["nonmembers"],
+        candidate.removed,
+        laid.labels.cpu(),
+        laid.people,
+        attempt=candidate.attempt,
+        key=key,
+    )
+    return replace(plan, parts={**plan.parts, "nonmembers": found.rows}), found
 
 
 def _evidence(
@@ -115,6 +139,7 @@ def _evidence(
         )
     return replace(
         seen,
+        people=laid.people,
         neighbours=candidate.neighbours,
         run=candidate.run,
         references=pool,
@@ -133,11 +158,12 @@ def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
 
 def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]) -> Facts:
     subject = candidate.subject
+    laid = bench.lay(subject.dataset_id)
     with bench.store.begin() as db:
         salt, now = keys.hash_key(db), moment(db)
     nonmembers = "none"
     if len(plan.parts["nonmembers"]):
-        held = bench.lay(subject.dataset_id).split("holdout")
+        held = laid.split("holdout")
         nonmembers = "holdout" if torch.isin(plan.parts["nonmembers"], held).all() else "test"
     return Facts(
         audit=f"{subject.name}/{candidate.facts_after.number}",
@@ -155,8 +181,37 @@ def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequenc
         manifest=report.manifest(map(str, candidate.requested.tolist()), salt),
         sizes={part: len(rows) for part, rows in plan.parts.items()},
         nonmembers=nonmembers,
+        people=_people(laid, candidate.removed),
+        history=_history(bench, candidate),
         provenance=candidate.provenance,
     )
+
+
+def _history(bench: Bench, candidate: Candidate) -> list[dict[str, Any]]:
+    """What earlier audits said of the versions that this one came from, oldest first."""
+    if candidate.goal == "none":
+        return []
+    model = candidate.subject.model_id
+    with bench.store.read() as db:
+        base = versions.get(db, model, str(candidate.facts_before.number))
+        numbers = [version.number for version in reversed(lineage.line(db, base))]
+        found = audits.traced(db, model, numbers, report.TRACED)
+        return [
+            {
+                "version": number,
+                "tests": {
+                    test: {"estimate": row.estimate, "low": row.low, "high": row.high}
+                    for test, row in found[number].items()
+                },
+            }
+            for number in numbers
+        ]
+
+
+def _people(laid: Laid, forget: Tensor) -> int | None:
+    """How many people the forgotten images are of; None where the dataset names nobody."""
+    named = len(laid.people.unique()) < len(laid.people)
+    return len(laid.people[forget].unique()) if named else None
 
 
 def _slices(candidate: Candidate, before: Scores, after: Scores) -> dict[str, Any]:

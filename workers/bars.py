@@ -8,6 +8,8 @@ from workers.pictures import Figure, Test
 
 LINE = 22.0
 """Height of one line."""
+SLIM = 0.02
+"""Share of the axis to either side of a single value that is all that a gate allows."""
 MOST = 20
 """Lines that a picture has room for."""
 BOTTOM, TOP = 36.0, 8.0
@@ -83,7 +85,7 @@ def _gates(
         for line in (gate, *(c for c in controls if c["test"] == gate["test"] and _whole(c)))
     ]
     ends = [value for line in lines for value in _reach(line)]
-    ends += [end for gate in gates for end in _allowed(gate) or () if abs(end) < 1]
+    ends += [end for gate in gates for end in _allowed(gate) or () if 0 < abs(end) < 1]
     x = _spread(min(ends), max(ends), share=gates[0]["unit"] != "")
     frame = _frame(title, len(lines), x, 188.0)
     for place, line in enumerate(lines):
@@ -102,7 +104,8 @@ def _gates(
 def _gate(frame: Frame, line: Line, middle: float, x: Axis) -> None:
     gate, allowed = "unit" in line, _allowed(line)
     if allowed:
-        left, right = max(allowed[0], x.low), min(allowed[1], x.high)
+        slim = SLIM * (x.high - x.low) * (allowed[0] == allowed[1])
+        left, right = max(allowed[0] - slim, x.low), min(allowed[1] + slim, x.high)
         around = [
             (a, middle + b) for a, b in ((left, 0.42), (right, 0.42), (right, -0.42), (left, -0.42))
         ]
@@ -117,12 +120,8 @@ def _gate(frame: Frame, line: Line, middle: float, x: Axis) -> None:
 
 def _allowed(line: Line) -> Sequence[float] | None:
     """Where the gate wants the estimate."""
-    if line.get("allowed"):
-        return list(line["allowed"])
-    details = line.get("details", {})
-    if "bound" in details:
-        return (min(0.0, *_reach(line)), details["bound"])
-    return (0.5 - details["margin"], 0.5 + details["margin"]) if "margin" in details else None
+    found: Sequence[float] | None = line.get("allowed")
+    return found
 
 
 def _retrained(line: Line) -> Sequence[float]:

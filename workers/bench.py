@@ -36,6 +36,8 @@ class Laid:
     """(N,) int64 on the device."""
     splits: Tensor
     """(N,) uint8 on the CPU: index into `SPLITS`."""
+    people: Tensor
+    """(N,) int64 on the CPU: the first row of the same subject; a row without one is its own."""
     shards: tuple[str, ...]
     withdrawn: tuple[int, ...]
     """Rows of an object store that must not be read any more."""
@@ -89,7 +91,7 @@ class Bench:
         self, dataset_id: UUID, digests: tuple[str, ...], withdrawn: tuple[int, ...]
     ) -> Laid:
         with self.store.read() as db:
-            labels, splits = datasets.labels_and_splits(db, dataset_id, SPLITS)
+            labels, splits, people = datasets.columns(db, dataset_id, SPLITS)
         self._laid.pop(dataset_id, None)
         while len(self._laid) >= KEPT:
             self._laid.pop(next(iter(self._laid)))
@@ -97,6 +99,7 @@ class Bench:
             pixels=self._pixels(dataset_id, digests, withdrawn),
             labels=torch.frombuffer(labels, dtype=torch.int64).clone().to(self.device),
             splits=torch.frombuffer(splits, dtype=torch.uint8).clone(),
+            people=torch.frombuffer(people, dtype=torch.int64).clone(),
             shards=digests,
             withdrawn=withdrawn,
         )

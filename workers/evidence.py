@@ -73,7 +73,7 @@ class Evidence:
     """All that the audits of one version may look at.
 
     `parts` names row sets of the dataset, (m,) int64 each, on the CPU: `forget` (D_f),
-    `retain` (the scored part of D_r), `forget_test` (D_ft: never-trained images of the forgotten
+    `retain` (the scored part of D_r), `kept` (all of D_r, most of it not scored), `forget_test` (D_ft: never-trained images of the forgotten
     classes), `retain_test` (D_rt), `nonmembers` (hold-out, or the test split where none exists),
     `recalibration` (retain images on which BatchNorm statistics were re-estimated).
     """
@@ -101,6 +101,9 @@ class Evidence:
     samples: Samples | None = None
     """All rows of the dataset, for audits that look at pixels or train a copy; a row is its own
     position. None where the pixels are not at hand."""
+    people: Tensor | None = None
+    """(N,) int64 over all rows of the dataset: rows about the same person share a number. None where
+    nobody is known, so that each row stands alone."""
     references: References | None = None
     """None where the dataset and architecture have no reference pool."""
     retrains: Sequence[Retrain] = ()
@@ -188,8 +191,9 @@ class Audit(ABC):
     __pydantic_config__: ClassVar[dict[str, Any]] = Method.__pydantic_config__
     tier: ClassVar[int] = 0
     """0: seconds, no references. 1: against references; weighs what tier 0 only screens."""
-    compares: ClassVar[bool] = False
-    """Does it set forgotten images against never-trained ones? Then these must be of one kind."""
+    compares: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of those of its tests that set images against never-trained ones:
+    without a hold-out of the same kind they mean nothing."""
     controlled: ClassVar[bool] = False
     """Are its gates put to models of which the truth is known, each time that it is asked?"""
 

@@ -62,17 +62,14 @@ def few(hits: int, n: int, limit: float, nominal: float, alpha: float = 0.05) ->
     return Verdict.FAIL if above else Verdict.INCONCLUSIVE
 
 
-def rate(found: TruePositives, others: int, limit: float, alpha: float = 0.05) -> Ruling:
+def rate(found: TruePositives, limit: float, alpha: float = 0.05) -> Ruling:
     """Read a true-positive rate at few false positives against the largest that passes.
 
     The p-value counts that the threshold was taken from the others: of n members as many lie
     above the r + 1st largest of m others as a beta-binomial (n, r + 1, m - r) says.
-
-    Args:
-        others: how many non-members the threshold was taken from.
     """
     hits, n = round(found.rate.value * found.n), found.n
-    allowed = found.false_positives
+    allowed, others = found.false_positives, found.others
     more = np.arange(hits, n + 1)  # in one go: scipy's tail function is a hundred times slower
     chance = min(1.0, float(stats.betabinom.pmf(more, n, allowed + 1, others - allowed).sum()))
     verdict = few(hits, n, limit, allowed / others, alpha)

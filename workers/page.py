@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from workers import bars, maps, pictures
+from workers import bars, maps, pictures, traces
 from workers.drawing import HOLLOW, STYLES, swatch
 from workers.pictures import Figure
 
@@ -68,8 +68,11 @@ def figures(report: Mapping[str, Any]) -> Sequence[Figure]:
         *bars.destination(tests.get("destination"), names),
         *pictures.histograms(tests),
         *pictures.roc(tests.get("roc")),
+        *traces.scatter(tests.get("per_record.exposed")),
         *pictures.p_values(tests),
+        *traces.outlook(tests.get("rmia.auc")),
         *pictures.relearn(tests.get("relearn")),
+        *traces.drift(report["history"], tests, report["models"]["after"]["number"]),
         *maps.embedding(tests.get("embedding"), names),
         *maps.heat(tests.get("grad_cam")),
     ]

@@ -27,7 +27,6 @@ def render(report: Mapping[str, Any]) -> bytes:
 
 
 def _front(paper: Paper, report: Mapping[str, Any]) -> None:
-    asked, data = report["request"], report["data"]
     paper.say(paper.foot, 17, style="B")
     paper.say(
         f"{report['created_at'][:10]} · compared with version {report['models']['before']['number']}",
@@ -45,20 +44,29 @@ def _front(paper: Paper, report: Mapping[str, Any]) -> None:
     paper.set_fill_color(*tone)
     paper.rect(MARGIN, top, 1.6, paper.get_y() - top, style="F")
     paper.set_x(MARGIN)
+    _asked(paper, report["request"], report["data"])
+    paper.title_of("What this does not show")
+    for limit in report["statement"]["limits"]:
+        paper.say(f"· {limit}")
+
+
+def _asked(paper: Paper, asked: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     paper.title_of("What was asked")
     if asked["goal"] == "none":
         paper.say("Nothing: a baseline, to compare later versions with.")
     else:
+        whose = "" if asked["n_people"] is None else f" (people: {asked['n_people']:,})"
         paper.say(
-            f"To forget {asked['n_forget']:,} training images; requests: {asked['requests']}."
+            f"To forget {asked['n_forget']:,} training images{whose}; requests: {asked['requests']}."
         )
     gone = [data["class_names"][label] for label in asked["forgotten_classes"]]
     if gone:
         paper.say(f"Classes of which no training image is left: {', '.join(gone)}.")
-    paper.say(f"Dataset: {data['dataset']}. Never-trained images: {data['nonmembers']['n']:,}.")
-    paper.title_of("What this does not show")
-    for limit in report["statement"]["limits"]:
-        paper.say(f"· {limit}")
+    part = data["nonmembers"]["slice"]
+    cut = f", part {part['number']} of {part['of']}" if part and part["of"] > 1 else ""
+    paper.say(
+        f"Dataset: {data['dataset']}. Never-trained images: {data['nonmembers']['n']:,}{cut}."
+    )
 
 
 def _checks(paper: Paper, report: Mapping[str, Any]) -> None:

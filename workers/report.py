@@ -15,6 +15,8 @@ from workers.signals import correct
 from workers.statistics import proportion
 
 SCHEMA = "lethe-audit/1"
+TRACED = ("membership.retained", "accuracy.d_rt", "rmia.auc")
+"""Tests of which a report shows how they went from version to version."""
 Document = dict[str, Any]
 
 
@@ -57,6 +59,12 @@ class Facts:
     """How many rows each part of the evidence has."""
     nonmembers: str
     """`holdout`, `test` or `none`."""
+    slice: Mapping[str, Any] | None = None
+    """Which part of them this attempt was judged on: `number`, `of`, `reused`."""
+    people: int | None = None
+    """How many people the forgotten images are of, where the dataset says."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """`version` and `tests` (estimate, low, high by name) of those it came from, oldest first."""
     references: int = 0
     """Models in the reference pool that was asked."""
     retrains: int = 0
@@ -102,6 +110,7 @@ def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Do
             "dpo": wording.statement(facts.goal, judgement),
             "limits": [
                 *wording.limits(facts.nonmembers, judgement),
+                *wording.worn(facts.slice),
                 *wording.out_of_design(facts.goal, facts.after.method, facts.after.designed_for),
             ],
         },
@@ -118,6 +127,7 @@ def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Do
             "goal": facts.goal,
             "requests": facts.requests,
             "n_forget": facts.sizes.get("forget", 0),
+            "n_people": facts.people,
             "forgotten_classes": list(facts.forgotten_classes),
             "manifest": facts.manifest,
         },
@@ -126,8 +136,12 @@ def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Do
             "fingerprint": facts.fingerprint,
             "class_names": list(facts.class_names),
             "sizes": dict(facts.sizes),
-            "nonmembers": dict(wording.basis(facts.nonmembers, facts.sizes)),
+            "nonmembers": {
+                **wording.basis(facts.nonmembers, facts.sizes),
+                "slice": facts.slice,
+            },
         },
+        "history": list(facts.history),
         "controls": [asdict(control) for control in judgement.controls],
         "tests": [asdict(finding) for finding in findings],
         "utility": _estimates(findings, "utility"),

@@ -42,10 +42,11 @@ def placed(
         n=n,
         unit=unit,
         gate=gate,
+        allowed=(0.0, found.bound(1 - level)),
         verdict=ruling.verdict,
         reason=ruling.reason,
         before=before,
-        details={"retrained": list(others), "bound": found.bound(1 - level)},
+        details={"retrained": list(others)},
         p_value=ruling.p_value,
         power=1 - level,
     )

@@ -18,6 +18,8 @@ SAMPLED = 5000
 RECALIBRATION = 2000
 AGAIN = 2000
 """Forgotten rows that a quick audit scores once more: enough to tell 10 % from 8 or 12."""
+UNSCORED = ("recalibration", "kept")
+"""Parts of a plan of which the model's outputs are not asked for."""
 BATCH = {"cpu": 128}
 """Images to a batch by kind of device, `LARGE` elsewhere; on a CPU, batches that fit the cache
 were measured a third faster."""
@@ -86,8 +88,9 @@ def plan(
         "retain_test": unseen[~of_gone],
         "nonmembers": holdout if len(holdout) else test,
         "recalibration": proportionate(retain, labels, RECALIBRATION, seed),
+        "kept": retain,
     }
-    scored = [rows for part, rows in parts.items() if part != "recalibration"]
+    scored = [rows for part, rows in parts.items() if part not in UNSCORED]
     again = forget if full else proportionate(forget, labels, AGAIN, seed)
     return Plan(parts=parts, rows=torch.cat(scored).unique(), again=again)
 

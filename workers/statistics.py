@@ -70,7 +70,7 @@ def paired_drop(before: Flags, after: Flags, confidence: float = 0.95) -> Estima
     return Estimate((lost - won) / n, max(-1.0, middle - reach), min(1.0, middle + reach))
 
 
-def screen_band(n_forget: int, n_other: int, alpha: float = 0.05) -> float:
+def screen_band(n_forget: float, n_other: float, alpha: float = 0.05) -> float:
     """How far two accuracies of exchangeable samples may lie apart with probability 1 - alpha.
 
     Free of distribution and so wide: a screen, not a test. Hoeffding's inequality on either
@@ -217,6 +217,9 @@ class TruePositives:
     false_positives: int
     n: int
     """Members."""
+    others: int
+    threshold: float
+    """What a score must exceed to be called a member's."""
     resolvable: bool
     """False where the non-members are too few to see so small a rate (fewer than 10 / alpha)."""
 
@@ -240,5 +243,7 @@ def true_positives(members: Floats, others: Floats, alpha: float) -> TruePositiv
         upper=upper_bound(found, len(members)),
         false_positives=int((others > threshold).sum()),
         n=len(members),
+        others=len(others),
+        threshold=float(threshold),
         resolvable=len(others) >= 10 / alpha,
     )

@@ -3,23 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import torch
-
 from workers import audits, shelf
 from workers.evidence import Audit, Control, Evidence, Finding, Judgement, Verdict
 from workers.inference import holm
-from workers.references import sides, view
-from workers.signals import rng
+from workers.innocents import never_saw
 
 OPEN = Verdict.INCONCLUSIVE
 LEVEL = 0.005
 """The chance, at most, that a tier fails a model without residue. What does not pass is not assured
 either way, so a false accusation may be rare: of 40 retrained models, 5 % would accuse two."""
+REFUSED = "The hold-out is invalid, so nothing is compared with it."
 DECISIVE = "rmia.auc"
 """What a model that never saw the images must pass, and that without failing elsewhere."""
-
-INNOCENTS = 3
-"""Retrained models that the gates are put to, for the middle one to count."""
 
 
 def judge(
@@ -40,18 +35,20 @@ def judge(
     Source: the union of intersections of Berger, Technometrics 24 (1982), for passing.
     """
     strict = replace(evidence, alpha=evidence.alpha / attempt)
-    findings = [found for number in range(tier + 1) for found in _asked(strict, number)]
+    findings = _asked(strict, tier)
     controls = _controls(strict) if tier > 0 and evidence.goal != "none" else []
     tiers = {
         number: headline(found for found in findings if found.tier == number)
         for number in range(tier + 1)
     }
-    if not all(control.as_expected for control in controls):
+    if not (_valid(findings) and all(control.as_expected for control in controls)):
         tiers[1] = OPEN
     verdict, reason = _weighed(tiers, findings, controls)
     if require_certificate and verdict is Verdict.PASS:
         verdict = OPEN
         reason = "The policy asks for a certificate of the method, and there is none."
+    if verdict is Verdict.FAIL and _valid(findings):
+        reason = " ".join([reason, *_copies(findings)])
     return Judgement(
         verdict=verdict,
         assurance="tier0" if tiers.get(1, OPEN) is OPEN else "tier1",
@@ -64,16 +61,20 @@ def judge(
 
 
 def _asked(evidence: Evidence, tier: int) -> list[Finding]:
-    """All findings of a tier: those that rest on an invalid hold-out are refused."""
-    asked = [(kind, ask(evidence, kind)) for kind in _kinds() if kind.tier == tier]
-    whole = [found for _, findings in asked for found in findings]
-    if any(found.details.get("valid") is False for found in whole):
-        whole = [
-            _refused(found) if kind.compares else found
-            for kind, findings in asked
-            for found in findings
-        ]
-    return together(whole)
+    """All findings up to a tier; what rests on an invalid hold-out is refused, in every tier."""
+    kinds = [kind for kind in _kinds() if kind.tier <= tier]
+    asked = [(kind, found) for kind in kinds for found in ask(evidence, kind)]
+    refused = not _valid(found for _, found in asked)
+    whole = [
+        _refused(found) if refused and found.test.startswith(kind.compares) else found
+        for kind, found in asked
+    ]
+    tiers = [[found for found in whole if found.tier == number] for number in range(tier + 1)]
+    return [found for each in tiers for found in together(each)]
+
+
+def _valid(findings: Iterable[Finding]) -> bool:
+    return not any(found.details.get("valid") is False for found in findings)
 
 
 def ask(evidence: Evidence, kind: type[Audit]) -> list[Finding]:
@@ -128,22 +129,28 @@ def because(findings: Sequence[Finding]) -> str:
     return f"All of {len(gates)} checks passed." if gates else "No check applied."
 
 
+def _copies(findings: Sequence[Finding]) -> list[str]:
+    """A hint for those who cannot believe it: copies undo the best of methods."""
+    telling = [found for found in findings if found.details.get("telling")]
+    return [f"{found.reason} That alone makes exact methods fail." for found in telling]
+
+
 def _weighed(
     tiers: dict[int, Verdict], findings: Sequence[Finding], controls: Sequence[Control]
 ) -> tuple[Verdict, str]:
     astray = [control for control in controls if not control.as_expected]
     if tiers[0] is Verdict.FAIL:
         return Verdict.FAIL, because([found for found in findings if found.tier == 0])
+    if not _valid(findings):
+        return OPEN, REFUSED
     if astray:
         return OPEN, f"The controls did not come out as they must: {astray[0].reason}"
     return headline(findings), because(findings)
 
 
 def _refused(finding: Finding) -> Finding:
-    if finding.verdict is None:
-        return finding
-    reason = "The hold-out is invalid, so nothing is compared with it."
-    return replace(finding, verdict=OPEN, reason=reason, p_value=None)
+    verdict = finding.verdict and OPEN  # what only reports goes on to, with the reason beside it
+    return replace(finding, verdict=verdict, reason=REFUSED, p_value=None)
 
 
 # ---- controls ----------------------------------------------------------------------------------
@@ -195,46 +202,3 @@ def _absent(name: str) -> Control:
         name=name, test=DECISIVE, estimate=None, low=None, high=None, n=0, verdict=OPEN,
         as_expected=False, reason="No model is at hand that never saw the images.",
     )  # fmt: skip
-
-
-def never_saw(evidence: Evidence) -> list[Evidence]:
-    """The evidence as it would be, were the candidate a model that never saw the forgotten images.
-
-    For a class those are retrained models; the middle one counts, so that one in bad luck does
-    not. For samples it is put together from the pool, row by row from
-    a model that was not trained on the row, and that is no reference for it then; only margins
-    are known of it.
-    """
-    if evidence.forgotten_classes and evidence.retrains:
-        return [
-            replace(evidence, after=retrain.scores, model_after=retrain.model())
-            for retrain in evidence.retrains[:INNOCENTS]
-        ]
-    found = sides(evidence)
-    if found is None or evidence.references is None:
-        return []
-    references, after = evidence.references, evidence.after
-    chosen = torch.cat([found.ours, found.others]).unique()
-    pool = view(references, chosen)
-    chance = rng(evidence).random(pool.out.shape) * pool.out
-    model = torch.from_numpy(chance.argmax(0))
-    at, logits = after.positions(chosen), after.logits.clone()
-    picked = torch.from_numpy(pool.margins).float()[model, torch.arange(len(chosen))]
-    logits[at] = from_margins(picked, after.labels[at], logits.shape[1])
-    left, columns = references.margins.clone(), torch.searchsorted(references.rows, chosen)
-    others = torch.from_numpy(pool.out)
-    others[model, torch.arange(len(chosen))] = False
-    left[:, columns] = left[:, columns].where(others | references.trained[:, columns], torch.nan)
-    return [
-        replace(
-            evidence,
-            after=replace(after, logits=logits),
-            references=replace(references, margins=left),
-        )
-    ]
-
-
-def from_margins(margins: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """(n,) margins -> (n, K) logits that have them: the other classes share the rest evenly."""
-    even = torch.full((len(margins), classes), 0.0) - torch.tensor(float(classes - 1)).log()
-    return even.scatter(1, labels[:, None], margins[:, None])

@@ -1,6 +1,7 @@
 """What a report says in sentences: its first line, its statement, and what it does not claim."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from workers.evidence import Finding, Judgement, Verdict
 
@@ -45,6 +46,10 @@ OUT_OF_DESIGN = (
     "design."
 )
 GOALS = {"class": "whole classes", "samples": "single images"}
+REUSED = (
+    "The never-trained images are too few to set fresh ones apart for each attempt: they served an "
+    "earlier audit of the same requests, whose outcome may have led to this version."
+)
 UNCERTIFIED = "There is no certificate for the method that was used."
 
 
@@ -119,6 +124,11 @@ def limits(nonmembers: str, judgement: Judgement) -> list[str]:
     return known + _unseen(judgement.findings)
 
 
+def worn(part: Mapping[str, Any] | None) -> list[str]:
+    """What is to be said where an earlier attempt was judged on the same never-trained images."""
+    return [REUSED] if part is not None and part["reused"] else []
+
+
 def out_of_design(goal: str, method: str | None, designed_for: Sequence[str]) -> list[str]:
     """What is to be said of a method that was designed for other targets; mostly nothing."""
     if goal == "none" or goal in designed_for:
@@ -152,4 +162,4 @@ def basis(nonmembers: str, sizes: Mapping[str, int]) -> Mapping[str, object]:
 
 def sentences() -> Sequence[str]:
     """Every template there is, for the search for words that promise too much."""
-    return [*STATEMENTS.values(), *NONMEMBERS.values(), OUT_OF_DESIGN, UNCERTIFIED]
+    return [*STATEMENTS.values(), *NONMEMBERS.values(), OUT_OF_DESIGN, REUSED, UNCERTIFIED]

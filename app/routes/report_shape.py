@@ -56,10 +56,22 @@ class AskedOut(Out):
     """`none`: the baseline of a version that forgot nothing."""
     requests: int
     n_forget: int
+    n_people: int | None
+    """How many people these are of; null where the dataset names nobody."""
     forgotten_classes: list[int]
     """Labels of which no training image is left."""
     manifest: str | None
     """A keyed SHA-256 of the requested IDs."""
+
+
+class PartOut(Out):
+    """The part of the never-trained images that an attempt is judged on."""
+
+    number: int
+    """From 1 to `of`."""
+    of: int
+    reused: bool
+    """They are too few for fresh ones: an earlier attempt was judged on them."""
 
 
 class NonmembersOut(Out):
@@ -69,6 +81,8 @@ class NonmembersOut(Out):
     n: int
     basis: str
     """Why they may, in a sentence."""
+    slice: PartOut | None
+    """Null where nothing was forgotten: then all are looked at."""
 
 
 class ImagesOut(Out):
@@ -127,6 +141,22 @@ class TestOut(Out):
     """Tables of this test; also what the pictures are drawn from."""
 
 
+class TracedOut(Out):
+    """What the newest audit said of one figure of an earlier version."""
+
+    estimate: float
+    low: Number
+    high: Number
+
+
+class EarlierOut(Out):
+    """A version that this one came from."""
+
+    version: int
+    tests: dict[str, TracedOut]
+    """Absent where nothing was measured."""
+
+
 class SliceOut(Out):
     """Accuracy on the rows of one request."""
 
@@ -156,6 +186,8 @@ class AuditReportOut(Out):
     models: ComparedOut
     request: AskedOut
     data: ImagesOut
+    history: list[EarlierOut]
+    """The versions that this one came from, oldest first."""
     controls: list[ControlOut]
     tests: list[TestOut]
     utility: dict[str, Number]

@@ -5,12 +5,15 @@ from math import sqrt
 import drawn
 import numpy as np
 import pytest
+from scipy import stats
 
-from workers.attacks import Attack, Told, usual, weighed
+from workers.attacks import Attack, Told, outlook, usual, weighed
 from workers.evidence import Evidence, Finding, Verdict
-from workers.statistics import Floats, Ints
+from workers.people import Pair
+from workers.statistics import Auc, Floats, Ints, auc, equivalence
 
 DRAWS, MEMBERS, OTHERS, OUT, STEPS = 200, 200, 800, 4, 10
+ALONE = Pair(np.arange(MEMBERS), MEMBERS + np.arange(OTHERS))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def attacks(rng: np.random.Generator, picked: float, residue: float) -> list[Att
         made.append(
             Attack(
                 before=told(before), after=told(after), never_saw=told(models[turn]),
-                ours=ours, theirs=theirs,
+                ours=ours, theirs=theirs, people=ALONE,
             )
         )  # fmt: skip
     return made
@@ -85,3 +88,21 @@ def test_nothing_is_taken_off_where_innocent_models_show_nothing(evidence: Evide
     found = [usual(attacks(rng, 0.0, 0.0)) for _ in range(DRAWS)]
 
     assert sum(each is not None for each in found) < 0.15 * DRAWS
+
+
+@pytest.mark.parametrize("left", [0.0, 0.2, 0.4])
+def test_the_outlook_is_how_often_so_much_of_a_trace_passes_and_fails(left: float) -> None:
+    rng, limit = np.random.default_rng(5), 0.05
+
+    def drawn(area: float) -> Floats:
+        return rng.normal(sqrt(2) * stats.norm.ppf(area), 1, size=400)
+
+    def seen(area: float) -> Auc:
+        return auc(drawn(area), rng.normal(size=2000))
+
+    told = outlook(seen(0.8), seen(0.5), limit, 0.05)
+    verdicts = [equivalence(seen(0.5 + 0.3 * left), limit).verdict for _ in range(DRAWS)]
+
+    at = told["left"].index(left)
+    assert verdicts.count(Verdict.PASS) / DRAWS == pytest.approx(told["passes"][at], abs=0.1)
+    assert verdicts.count(Verdict.FAIL) / DRAWS == pytest.approx(told["fails"][at], abs=0.1)

@@ -10,6 +10,7 @@ from scipy import stats
 from toy import World, everything, evidence
 
 from workers.audits.asr import best_threshold
+from workers.audits.look_alike import LookAlike
 from workers.audits.redistribution import Redistribution
 from workers.audits.relearn import Relearn
 from workers.audits.repair import Repair
@@ -178,6 +179,28 @@ def test_labels_at_random_for_a_class_are_no_place_where_retrained_models_put_it
     (passes,) = Redistribution().ask(toy.armed(world, seen))
 
     assert (fails.verdict, passes.verdict) == (Verdict.FAIL, Verdict.PASS)
+
+
+def test_outputs_that_are_those_of_the_look_alike_are_not_set_apart_from_it(
+    world: World, seen: Evidence
+) -> None:
+    armed = toy.armed(world, seen)
+    gone = seen.after.positions(seen.parts["forget"])
+    taken = armed.retrains[0].scores.logits[gone].mean(0)
+    taken[toy.GONE] = -torch.inf
+    alike = seen.after.positions(seen.parts["retain_test"])
+    alike = alike[seen.after.labels[alike] == taken.argmax()]
+    logits = seen.after.logits.clone()
+    logits[gone] = seen.after.logits[alike].mean(0)
+
+    (posed,) = LookAlike().ask(replace(armed, after=replace(seen.after, logits=logits)))
+    (plain,) = LookAlike().ask(armed)
+
+    assert posed.estimate == 0.0
+    assert plain.estimate is not None
+    shares = plain.details["retrained"]
+    assert min(shares) - 0.2 < plain.estimate < max(shares) + 0.2
+    assert plain.verdict is None
 
 
 def test_the_features_of_the_original_hold_the_class(world: World, seen: Evidence) -> None:

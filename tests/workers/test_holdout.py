@@ -63,6 +63,20 @@ def test_a_hold_out_is_never_trained_on_and_stands_for_unseen_images(
     assert dataset.counts["holdout"] == len(held)
     assert document["data"]["nonmembers"]["kind"] == "holdout"
     assert document["data"]["nonmembers"]["n"] == len(held)
+    assert document["data"]["nonmembers"]["slice"] is None
+
+
+def test_whose_an_image_is_reaches_the_audit(bench: Bench, tmp_path: Path) -> None:
+    dataset, _ = brought_in(bench, digits_npz(tmp_path, 120), holdout_share=0.3)
+
+    people = bench.lay(dataset.id).people.tolist()
+
+    with bench.store.read() as db:
+        samples = db.scalars(select(Sample).where(Sample.dataset_id == dataset.id)).all()
+    subject = {sample.position: sample.subject or sample.sample_id for sample in samples}
+    assert len(people) == len(subject)
+    assert all(subject[first] == subject[row] for row, first in enumerate(people))
+    assert len(set(people)) == len(set(subject.values()))
 
 
 def test_the_same_images_with_another_hold_out_want_another_name(

@@ -70,7 +70,7 @@ def test_of_nothing_there_is_nothing_to_discover() -> None:
 def test_a_rate_gate_accuses_a_model_without_residue_seldom_and_passes_it_mostly() -> None:
     rng = np.random.default_rng(2)
     rulings = [
-        rate(true_positives(rng.normal(size=600), rng.normal(size=3000), 0.01), 3000, 0.03)
+        rate(true_positives(rng.normal(size=600), rng.normal(size=3000), 0.01), 0.03)
         for _ in range(DRAWS)
     ]
 
@@ -84,7 +84,7 @@ def test_a_rate_gate_finds_the_exposed_few_that_an_area_averages_away() -> None:
     members = np.concatenate([rng.normal(size=950), rng.normal(6, 1, 50)])
     others = rng.normal(size=10_000)
 
-    found = rate(true_positives(members, others, 0.01), 10_000, 0.03)
+    found = rate(true_positives(members, others, 0.01), 0.03)
 
     assert auc(members, others).value < 0.55
     assert found.verdict is Verdict.FAIL
@@ -104,7 +104,7 @@ def test_the_chance_of_a_rate_is_that_of_dealing_ranks_at_random() -> None:
     dealt = ((ranks[:, :30] > threshold[:, None]).sum(1) >= hits).mean()
 
     members = np.concatenate([np.full(hits, 9.0), np.full(30 - hits, -9.0)])
-    found = rate(true_positives(members, np.arange(100.0) / 100, 0.05), 100, 0.1)
+    found = rate(true_positives(members, np.arange(100.0) / 100, 0.05), 0.1)
 
     assert found.p_value == pytest.approx(dealt, abs=0.003)
 

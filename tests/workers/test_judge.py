@@ -9,9 +9,10 @@ import torch
 from drawn import FORGET, RETAIN, Law
 
 from workers.evidence import Evidence, Finding, Judgement, Verdict
+from workers.innocents import from_margins, never_saw
 from workers.references import view
 from workers.signals import margin
-from workers.verdicts import from_margins, judge, never_saw, together
+from workers.verdicts import judge, together
 
 KNOWN = FORGET + RETAIN
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -46,6 +47,16 @@ def test_a_model_without_residue_passes_and_its_controls_hold(cleared: Judgement
     assert area.power > 0.9
     assert abs(area.details["residue"]["value"]) < 0.2
     assert area.tier == 1
+
+
+def test_every_gate_with_an_interval_says_what_it_allows(cleared: Judgement) -> None:
+    gates = [each for each in cleared.findings if each.verdict is PASS and each.low is not None]
+
+    assert len(gates) > 5
+    for gate in gates:
+        assert gate.allowed is not None, gate.test
+        assert gate.estimate is not None
+        assert gate.allowed[0] <= gate.estimate <= gate.allowed[1], gate.test
 
 
 def test_a_residue_fails_in_tier_1_and_not_in_tier_0() -> None:
@@ -113,7 +124,24 @@ def test_a_hold_out_of_another_kind_is_refused() -> None:
     assert "Invalid hold-out" in found(judgement, "exchangeability").reason
     assert found(judgement, "rmia.auc").verdict is OPEN
     assert "invalid" in found(judgement, "rmia.auc").reason
-    assert judgement.verdict is OPEN
+    assert (judgement.verdict, judgement.tiers) == (OPEN, {0: OPEN, 1: OPEN})
+    assert "hold-out" in judgement.reason
+
+
+def test_an_invalid_hold_out_refuses_comparisons_in_each_tier_and_nothing_else() -> None:
+    evidence = drawn.evidence(Law(brighter=3))
+
+    judgement = judge(evidence, tier=1)
+    worn = judge(replace(evidence, removed=evidence.removed[1:]), tier=1)
+
+    refused = {each.test for each in judgement.findings if "hold-out is invalid" in each.reason}
+    assert {"forgetting.samples", "membership.auc", "membership.retained", "roc"} < refused
+    assert {found(judgement, test).verdict for test in ("forgetting.samples", "rmia.auc")} == {OPEN}
+    assert found(judgement, "membership.auc").verdict is None
+    assert found(judgement, "utility.worst_class").verdict is PASS
+    assert found(judgement, "integrity").verdict is PASS
+    assert worn.verdict is FAIL
+    assert "right_set" in worn.reason
 
 
 def test_a_policy_that_wants_a_certificate_gets_no_pass_without(clean: Evidence) -> None:

@@ -68,7 +68,7 @@ def test_every_panel_of_every_picture_is_drawn_and_named() -> None:
 
     named = [f"{f.title}, {panel.title}" for f in figures(report) for panel in f.panels]
     assert sorted(tags.labels) == sorted(named)
-    assert len({title.partition(",")[0] for title in named}) == 10
+    assert len({title.partition(",")[0] for title in named}) == 13
 
 
 def test_without_references_there_are_no_pictures_that_need_them(report: Document) -> None:

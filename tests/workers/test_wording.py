@@ -109,6 +109,15 @@ def test_every_verdict_has_its_statement(judgement: Judgement, goal: str) -> Non
     assert wording.template(goal, judgement) in wording.STATEMENTS
 
 
+def test_images_that_served_an_earlier_audit_are_said_to_have() -> None:
+    fresh = {"number": 2, "of": 3, "reused": False}
+
+    (said,) = wording.worn(fresh | {"reused": True})
+
+    assert "earlier audit of the same requests" in said
+    assert wording.worn(fresh) == wording.worn(None) == []
+
+
 def test_what_could_not_have_been_seen_is_said_once() -> None:
     sharper = replace(AREA, details={"detectable": 0.53})
 

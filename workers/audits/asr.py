@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import ClassVar
 
 import numpy as np
 from scipy import stats
@@ -28,6 +29,8 @@ class Asr(Audit):
     Source: our own definition, after the threshold attack of Yeom et al., "Privacy Risk in Machine
     Learning", CSF 2018; interval after Agresti and Coull, The American Statistician 52 (1998).
     """
+
+    compares: ClassVar[tuple[str, ...]] = ("asr",)
 
     def ask(self, evidence: Evidence) -> list[Finding]:
         """One finding; none for the baseline of a version that forgot nothing."""

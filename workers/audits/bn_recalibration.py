@@ -96,6 +96,7 @@ class BnRecalibration(Audit):
                 "rise": {"value": rise.value, "low": rise.low, "high": rise.high},
                 "before_is": "the same version with the statistics it came with",
             },
+            allowed=(0.0, float(served.mean()) + self.rise_limit),
         )
 
 

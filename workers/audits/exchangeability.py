@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Verdict
 from workers.kinds import Samples
+from workers.people import Pair, area, whose
 from workers.signals import comparable, labels, rng, rows
-from workers.statistics import Floats, Ints, auc
+from workers.statistics import Floats, Ints
 
 GRID = 4
 """Pictures are shrunk to this many cells a side."""
@@ -30,7 +31,9 @@ class Exchangeability(Audit):
     within classes. If it succeeds, the two differ in source, time or treatment; then a membership
     attack would find that difference and accuse a model that never saw the images, or be blind.
     The hold-out is called invalid, and all comparisons with it are refused. It says nothing of
-    the model. Forgotten images without never-trained images of their class are counted.
+    the model. Forgotten images without never-trained images of their class are counted. Where both
+    sides are of different people, no person is in two parts, so that knowing a face is of no use;
+    there must be as many people on either side as parts.
 
     Source: classifier two-sample tests, Lopez-Paz and Oquab, ICLR 2017; limit is ours.
     """
@@ -55,13 +58,13 @@ class Exchangeability(Audit):
         chance = rng(evidence)
         mine, yours = (_some(chosen, self.sample, chance) for chosen in (ours, others))
         own, their = (labels(evidence, chosen).numpy() for chosen in (mine, yours))
-        if min(len(mine), len(yours)) < 2 * self.folds:
-            reason = "There are too few never-trained images of the same classes."
-            return [unanswered(test, GATE, reason)]
+        people = whose(evidence, mine, yours)
+        if lacking := self._lacking(people):
+            return [unanswered(test, GATE, lacking)]
         described = _centred(_described(evidence.samples, torch.cat([mine, yours])), own, their)
-        told = self._told(described, len(mine), chance)
-        area = auc(told[: len(mine)], told[len(mine) :], own, their)
-        value, low, high = area.interval()
+        told = self._told(described, people, chance)
+        found = area(told[: len(mine)], told[len(mine) :], Pair(own, their), people)
+        value, low, high = found.interval()
         valid = not (value > self.limit and low > 0.5)
         reason = (
             ""
@@ -77,6 +80,7 @@ class Exchangeability(Audit):
                 high=high,
                 n=len(mine),
                 gate=GATE,
+                allowed=(0.0, self.limit),
                 verdict=Verdict.PASS if valid else Verdict.INCONCLUSIVE,
                 reason=reason,
                 details={
@@ -87,17 +91,32 @@ class Exchangeability(Audit):
             )
         ]
 
-    def _told(self, described: Floats, members: int, chance: np.random.Generator) -> Floats:
+    def _lacking(self, people: Pair) -> str:
+        """What it takes and is not there."""
+        if min(map(len, people)) < 2 * self.folds:
+            return "There are too few never-trained images of the same classes."
+        if _apart(people) and min(len(np.unique(side)) for side in people) < self.folds:
+            return "The images are of too few people to tell a source from a person."
+        return ""
+
+    def _told(self, described: Floats, people: Pair, chance: np.random.Generator) -> Floats:
         """How much each row looks like a forgotten one, to a classifier that has not seen it."""
-        truth = np.arange(len(described)) < members
+        truth = np.arange(len(described)) < len(people.ours)
         told = np.empty(len(described))
-        seed = int(chance.integers(2**31))
-        parts = StratifiedKFold(self.folds, shuffle=True, random_state=seed)
-        for learned, judged in parts.split(described, truth):
+        groups = np.concatenate(people) if _apart(people) else None
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        parts = kind(self.folds, shuffle=True, random_state=int(chance.integers(2**31)))
+        for learned, judged in parts.split(described, truth, groups):
             machine = LogisticRegression(C=0.1, max_iter=2000)
             machine.fit(described[learned], truth[learned])
             told[judged] = machine.decision_function(described[judged])
         return told
+
+
+def _apart(people: Pair) -> bool:
+    """Are both sides of different people, some of whom have several images?"""
+    several = any(len(np.unique(side)) < len(side) for side in people)
+    return several and not np.isin(people.ours, people.theirs).any()
 
 
 def _some(chosen: Tensor, size: int, chance: np.random.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Are the forgotten images still recognised?"""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from workers.evidence import Audit, Evidence, Finding, Verdict
+from workers.people import crowding, whose
 from workers.references import view
 from workers.signals import both, comparable, correct, labels, rows, within
 from workers.statistics import Flags, Floats, lower_bound, proportion, screen_band
@@ -35,6 +36,7 @@ class Forgetting(Audit):
     Lemma 1 of "Ascent Fails to Forget" (2025), by Hoeffding's inequality on either side.
     """
 
+    compares: ClassVar[tuple[str, ...]] = ("forgetting.samples",)
     class_limit: Annotated[float, Ge(0), Lt(1)] = 0.01
     """Largest accuracy on a forgotten class that passes."""
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
@@ -91,7 +93,7 @@ class Forgetting(Audit):
         ours, others = comparable(evidence, stray)
         if not len(ours):
             return _untested(test, gate, "No never-trained images of the same classes are at hand.")
-        band = screen_band(len(ours), len(others), self.alpha)
+        band = self._band(evidence, ours, others)
         usual = _hardness(evidence, ours, others)
         before, after = (
             _advantage(evidence, ours, others, correct(scores.of(ours)), correct(scores.of(others)))
@@ -130,6 +132,13 @@ class Forgetting(Audit):
             },
             allowed=(-band, band),
         )
+
+    def _band(self, evidence: Evidence, ours: Tensor, others: Tensor) -> float:
+        """Images of one person count for less, as far as they are recognised alike."""
+        right = [np.float64(correct(evidence.after.of(chosen))) for chosen in (ours, others)]
+        mine, yours = (hits - hits.mean() for hits in right)
+        by = crowding(mine, yours, whose(evidence, ours, others))
+        return screen_band(len(ours) / by.ours, len(others) / by.theirs, self.alpha)
 
 
 def _untested(test: str, gate: str, reason: str) -> Finding:

@@ -11,6 +11,7 @@ from scipy import stats
 from workers.attacks import Attack, Told, beside, unanswered, weighed
 from workers.evidence import Audit, Evidence, Finding, Verdict
 from workers.inference import band
+from workers.people import whose
 from workers.references import MISSING, Sides, bins, sides, stand_ins, strata
 from workers.signals import entropy, labels, margin
 from workers.statistics import Floats, Ints
@@ -38,7 +39,7 @@ class Matched(Audit):
     """
 
     tier: ClassVar[int] = 1
-    compares: ClassVar[bool] = True
+    compares: ClassVar[tuple[str, ...]] = ("matched",)
     controlled: ClassVar[bool] = True
     margin: Annotated[float, Gt(0), Lt(0.5)] = 0.05
     """Largest distance of the area from one half that counts as none."""
@@ -60,7 +61,8 @@ class Matched(Audit):
             for scores in (evidence.before, evidence.after)
         )
         ours, theirs = strata(evidence, found, self.strata)
-        attack = Attack(before=before, after=after, ours=ours, theirs=theirs)
+        people = whose(evidence, *found)
+        attack = Attack(before=before, after=after, ours=ours, theirs=theirs, people=people)
         others = self._others(evidence, found, attack)
         return [
             beside(weighed("matched.auc", evidence, attack, self.margin, others)),

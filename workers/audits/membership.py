@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Gt, Lt
 from scipy import stats
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from workers.evidence import Audit, Evidence, Finding, Scores, Verdict
 from workers.inference import Influence, influence, shift
-from workers.signals import comparable, margin, rows
-from workers.statistics import Auc, auc, equivalence, true_positives
+from workers.people import Pair, area, loosened, whose, widening
+from workers.signals import comparable, labels, margin, rows
+from workers.statistics import Auc, equivalence, true_positives
 
 Z95 = float(stats.norm.ppf(0.95))
 
@@ -37,6 +38,7 @@ class Membership(Audit):
     after Clopper and Pearson (1934); equivalence after Schuirmann (1987).
     """
 
+    compares: ClassVar[tuple[str, ...]] = ("membership",)
     fpr: Annotated[float, Gt(0), Lt(1)] = 0.01
     """Share of never-trained images that the `tpr` attack may accuse."""
     margin: Annotated[float, Gt(0), Lt(0.5)] = 0.05
@@ -63,8 +65,12 @@ class Membership(Audit):
         if kept.estimate is None:
             return kept
         ours, others = comparable(evidence, rows(evidence, "retain"))
-        parts = [_parts(s.of(ours), s.of(others)) for s in (evidence.before, evidence.after)]
-        rise, spread = shift(*parts)
+        before, after = (
+            _parts(s.of(ours), s.of(others)) for s in (evidence.before, evidence.after)
+        )
+        classes = Pair(*(labels(evidence, chosen).numpy() for chosen in (ours, others)))
+        by = widening(after.less(before), classes, whose(evidence, ours, others))
+        rise, spread = shift(loosened(before, by), loosened(after, by))
         # All that is known of few images is that they are few: what is not surely worse passes.
         surely = rise - Z95 * spread
         failed = surely > self.retained_limit
@@ -73,6 +79,7 @@ class Membership(Audit):
             kept,
             gate=f"The area of the retain set does not surely rise by more than "
             f"{self.retained_limit}.",
+            allowed=(0.0, before.value + self.retained_limit + Z95 * spread),
             verdict=Verdict.FAIL if failed else Verdict.PASS,
             reason=f"It rose by {rise:+.3f}, surely by at most {bound:.3f}.",
             details={**kept.details, "rise": rise, "upper_bound_95": bound},
@@ -136,7 +143,10 @@ def _attack(
     ours, others = comparable(evidence, members)
     if not len(ours):
         return _alone(test)
-    before, after = (_area(s.of(ours), s.of(others)) for s in (evidence.before, evidence.after))
+    people = whose(evidence, ours, others)
+    before, after = (
+        _area(s.of(ours), s.of(others), people) for s in (evidence.before, evidence.after)
+    )
     value, low, high = after.interval()
     return Finding(
         test=test,
@@ -157,8 +167,9 @@ def _parts(ours: Scores, others: Scores) -> Influence:
     return influence(margin(ours), margin(others), ours.labels.numpy(), others.labels.numpy())
 
 
-def _area(ours: Scores, others: Scores) -> Auc:
-    return auc(margin(ours), margin(others), ours.labels.numpy(), others.labels.numpy())
+def _area(ours: Scores, others: Scores, people: Pair) -> Auc:
+    classes = Pair(ours.labels.numpy(), others.labels.numpy())
+    return area(margin(ours), margin(others), classes, people)
 
 
 def _distributions(evidence: Evidence, forget: Tensor) -> Finding:

@@ -1,7 +1,7 @@
 """Does any single forgotten image stand out?"""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from scipy import stats
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Verdict
 from workers.inference import discoveries, rate
+from workers.people import Pair, thinned, whose
 from workers.references import MISSING, Sides, sides, strata, view
-from workers.signals import counts, margin
+from workers.signals import counts, margin, rng
 from workers.standings import levelled, standing
 from workers.statistics import Flags, Floats, placements, proportion, true_positives
 
@@ -21,6 +22,10 @@ STEPS = 20
 """Bars of the histogram of p-values."""
 STRATA, ENOUGH = 5, 50
 """Steps of hardness in a class, and how many never-trained images each must have."""
+DRAWN, LEAST_DRAWN = 300, 16
+"""Images of either side that a picture shows, at most; of fewer forgotten ones there is none."""
+GRAIN = 0.25
+"""Nats to which those are rounded, and then scattered: a point that fits one image would name it."""
 FITTED = 100
 """Never-trained images from which the shape of the tail is learned."""
 
@@ -43,7 +48,7 @@ class PerRecord(Audit):
     """
 
     tier: ClassVar[int] = 1
-    compares: ClassVar[bool] = True
+    compares: ClassVar[tuple[str, ...]] = ("per_record",)
     excess_limit: Annotated[float, Gt(0), Lt(1)] = 0.05
     """Largest excess share, at its one-sided upper bound, that passes."""
     q_limit: Annotated[float, Gt(0), Lt(1)] = 0.01
@@ -57,26 +62,29 @@ class PerRecord(Audit):
         if found is None or len(found.others) < FITTED:
             gate = "No image stands out from models that never saw it."
             return [unanswered("per_record.exposed", gate, MISSING)]
-        mine, yours = _standings(evidence, found)
+        mine, yours, people = _standings(evidence, found)
         tail = stats.t(*stats.t.fit(yours, floc=0.0))
         return [
-            self._share(evidence, "per_record.high", mine, yours),
-            self._share(evidence, "per_record.low", -mine, -yours),
+            self._share(evidence, "per_record.high", mine, yours, people),
+            self._share(evidence, "per_record.low", -mine, -yours, people),
             self._exposed(evidence, found, tail.sf(mine), tail.sf(yours)),
         ]
 
-    def _share(self, evidence: Evidence, test: str, mine: Floats, yours: Floats) -> Finding:
-        found = true_positives(mine, yours, LEVEL)
-        ruling = rate(found, len(yours), LEVEL + self.excess_limit, evidence.alpha)
+    def _share(
+        self, evidence: Evidence, test: str, mine: Floats, yours: Floats, people: Pair
+    ) -> Finding:
+        found = thinned(true_positives(mine, yours, LEVEL), mine, yours, people)
+        ruling = rate(found, LEVEL + self.excess_limit, evidence.alpha)
         value, low, high = (bound - LEVEL for bound in found.rate)
         return Finding(
             test=test,
             estimate=value,
             low=low,
             high=high,
-            n=found.n,
+            n=len(mine),
             unit="points",
             gate=f"Surely at most {self.excess_limit:.0%} more than {LEVEL:.0%} stand out.",
+            allowed=(-LEVEL, self.excess_limit),
             verdict=ruling.verdict,
             reason=ruling.reason,
             details={"p_values": _histogram(mine, yours)},
@@ -105,9 +113,11 @@ class PerRecord(Audit):
             n=n,
             unit="share",
             gate=f"No image stands out at a false-discovery rate of {self.q_limit:.0%}.",
+            allowed=(0.0, 0.0),
             verdict=verdict,
             reason=reason,
             details={
+                **_scatter(evidence, found, flagged),
                 "flagged": hits,
                 "flagged_at_10": int((discoveries(high) < 0.1).sum()),
                 "smallest_q": float(discoveries(high).min()),
@@ -116,12 +126,15 @@ class PerRecord(Audit):
         )
 
 
-def _standings(evidence: Evidence, found: Sides) -> tuple[Floats, Floats]:
-    """Both sides in one, so that they share the prior."""
+def _standings(evidence: Evidence, found: Sides) -> tuple[Floats, Floats, Pair]:
+    """Both sides in one, so that they share the prior; and whom their images are of."""
     assert evidence.references is not None
     whole, n = torch.cat([found.ours, found.others]), len(found.ours)
     standings = standing(margin(evidence.after.of(whole)), view(evidence.references, whole))
-    return levelled(standings[:n], standings[n:], *strata(evidence, found, STRATA, ENOUGH))
+    ours, theirs = strata(evidence, found, STRATA, ENOUGH)
+    people, met = whose(evidence, *found), np.isin(theirs, ours)
+    levels = levelled(standings[:n], standings[n:], ours, theirs)
+    return *levels, Pair(people.ours, people.theirs[met])
 
 
 def _shown_by_pool(evidence: Evidence, found: Sides) -> Flags:
@@ -135,6 +148,30 @@ def _shown_by_pool(evidence: Evidence, found: Sides) -> Flags:
         rest = pool.without(k).at(np.flatnonzero(enough))
         shown[enough] |= standing(pool.margins[k][enough], rest) >= mine[enough]
     return shown
+
+
+def _scatter(evidence: Evidence, found: Sides, flagged: Flags) -> dict[str, Any]:
+    """Margins above those of models that never saw the row, before and after: some of either side.
+
+    In no order; `usual` holds 95 % of the never-trained images after.
+    """
+    assert evidence.references is not None
+    if len(found.ours) < LEAST_DRAWN:
+        return {}
+    placed, chance = [], rng(evidence)
+    for chosen in found:
+        usual = view(evidence.references, chosen).hardness
+        before, after = (margin(s.of(chosen)) for s in (evidence.before, evidence.after))
+        exact = np.stack([before - usual, after - usual], 1)
+        coarse = (exact / GRAIN).round() + chance.uniform(-0.5, 0.5, exact.shape)
+        placed.append((GRAIN * coarse).round(3))
+    mine, yours = placed
+    return {
+        "forgotten": chance.permutation(mine)[:DRAWN].tolist(),
+        "unseen": chance.permutation(yours)[:DRAWN].tolist(),
+        "exposed": chance.permutation(mine[flagged])[:DRAWN].tolist(),
+        "usual": [float(bound) for bound in np.quantile(yours[:, 1], [0.025, 0.975])],
+    }
 
 
 def _histogram(mine: Floats, yours: Floats) -> list[int]:

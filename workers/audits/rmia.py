@@ -9,6 +9,7 @@ from annotated_types import Gt, Lt
 from workers.attacks import Attack, Told, unanswered, weighed
 from workers.evidence import Audit, Evidence, Finding, Scores
 from workers.inference import rate
+from workers.people import thinned, whose
 from workers.references import MISSING, Pool, Sides, bins, rmia, sides, stand_ins, tuned, view
 from workers.signals import labels, margin, rows
 from workers.statistics import true_positives
@@ -38,7 +39,7 @@ class Rmia(Audit):
     """
 
     tier: ClassVar[int] = 1
-    compares: ClassVar[bool] = True
+    compares: ClassVar[tuple[str, ...]] = ("rmia",)
     controlled: ClassVar[bool] = True
     margin: Annotated[float, Gt(0), Lt(0.5)] = 0.05
     """Largest distance of the area from one half that counts as none."""
@@ -87,7 +88,8 @@ def _attack(evidence: Evidence, found: Sides, pools: Sequence[Pool], a: float) -
     before, after = (_told(s, found, pools, a) for s in (evidence.before, evidence.after))
     own, their = (labels(evidence, chosen).numpy() for chosen in found)
     ours, theirs = bins(pools[0], pools[1], own, their, STEPS)
-    return Attack(before=before, after=after, ours=ours, theirs=theirs)
+    people = whose(evidence, *found)
+    return Attack(before=before, after=after, ours=ours, theirs=theirs, people=people)
 
 
 def _others(evidence: Evidence, found: Sides, a: float) -> Iterator[Attack]:
@@ -107,15 +109,17 @@ def _rate(test: str, evidence: Evidence, attack: Attack, wanted: Rate) -> Findin
     if n < wanted.least or not after.resolvable:
         reason = f"{n} forgotten and {m} other images do not resolve a rate at {wanted.fpr:.1%}."
         return Finding(test=test, estimate=None, n=n, unit="share", reason=reason)
-    ruling = rate(after, m, wanted.limit, evidence.alpha)
+    told = thinned(after, *attack.after, attack.people)
+    ruling = rate(told, wanted.limit, evidence.alpha)
     return Finding(
         test=test,
-        estimate=after.rate.value,
-        low=after.rate.low,
-        high=after.rate.high,
+        estimate=told.rate.value,
+        low=told.rate.low,
+        high=told.rate.high,
         n=n,
         unit="share",
         gate=f"At {wanted.fpr:.1%} false accusations surely at most {wanted.limit:.0%} are found.",
+        allowed=(0.0, wanted.limit),
         verdict=ruling.verdict,
         reason=ruling.reason,
         before=before.rate.value,

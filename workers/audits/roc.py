@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Gt, Lt
@@ -29,6 +29,7 @@ class Roc(Audit):
     axes); intervals after Clopper and Pearson, Biometrika 26 (1934).
     """
 
+    compares: ClassVar[tuple[str, ...]] = ("roc",)
     fpr: Annotated[float, Gt(0), Lt(1)] = 0.001
     """Share of never-trained images that the attack may accuse, for the estimate."""
 

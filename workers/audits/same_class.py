@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workers.attacks import Attack, Told, beside, unanswered, weighed
 from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.people import whose
 from workers.signals import clean, comparable, labels, margin, within
 from workers.statistics import Floats
 
@@ -28,7 +29,7 @@ class SameClass(Audit):
     """
 
     tier: ClassVar[int] = 1
-    compares: ClassVar[bool] = True
+    compares: ClassVar[tuple[str, ...]] = ("same_class",)
     controlled: ClassVar[bool] = True
     margin: Annotated[float, Gt(0), Lt(0.5)] = 0.05
     """Largest distance of the area from one half that counts as none."""
@@ -71,4 +72,5 @@ def _attack(
         for scores in (evidence.before, evidence.after)
     )
     own, their = (labels(evidence, chosen).numpy() for chosen in (ours, others))
-    return Attack(before=before, after=after, ours=own, theirs=their)
+    people = whose(evidence, ours, others)
+    return Attack(before=before, after=after, ours=own, theirs=their, people=people)

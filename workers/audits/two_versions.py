@@ -8,8 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from workers.evidence import Audit, Evidence, Finding, Scores
+from workers.people import Pair, area, whose
 from workers.signals import comparable, margin, probabilities, rows
-from workers.statistics import Floats, auc
+from workers.statistics import Floats
 
 
 def moved(before: Scores, after: Scores) -> Floats:
@@ -42,6 +43,9 @@ class TwoVersions(Audit):
     """
 
     tier: ClassVar[int] = 1
+    compares: ClassVar[tuple[str, ...]] = tuple(
+        f"two_versions.{change}_unseen" for change in CHANGES
+    )
 
     def ask(self, evidence: Evidence) -> list[Finding]:
         """Four findings; none for a baseline."""
@@ -66,7 +70,8 @@ def _told(
         (change(evidence.before.of(chosen), evidence.after.of(chosen)), evidence.after.of(chosen))
         for chosen in (ours, theirs)
     )
-    value, low, high = auc(mine, yours, own.labels.numpy(), their.labels.numpy()).interval()
+    classes = Pair(own.labels.numpy(), their.labels.numpy())
+    value, low, high = area(mine, yours, classes, whose(evidence, ours, theirs)).interval()
     return Finding(
         test=test,
         estimate=value,

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from workers.attacks import unanswered
 from workers.evidence import Audit, Evidence, Finding, Scores, Verdict
+from workers.people import Pair, area, whose
 from workers.references import MISSING, Pool, Sides, sides, view
 from workers.signals import comparable, labels, margin
-from workers.statistics import Auc, auc
+from workers.statistics import Auc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class WorstDecile(Audit):
     """
 
     tier: ClassVar[int] = 1
-    compares: ClassVar[bool] = True
+    compares: ClassVar[tuple[str, ...]] = ("worst_decile",)
     limit: Annotated[float, Gt(0.5), Lt(1)] = 0.60
     """Largest area that can pass."""
     upper_limit: Annotated[float, Gt(0.5), Lt(1)] = 0.65
@@ -91,6 +92,7 @@ class WorstDecile(Audit):
             high=high,
             n=after.members,
             gate=gate,
+            allowed=(0.0, self.limit),
             verdict=verdict,
             reason=f"The area is {value:.3f}, surely at most {bound:.3f}.",
             before=before.value,
@@ -108,4 +110,4 @@ def _area(evidence: Evidence, scores: Scores, chosen: Sides) -> Auc:
     """Margins above those of models that never saw the row, within classes."""
     mine, yours = (margin(scores.of(rows)) - _pool(evidence, rows).hardness for rows in chosen)
     own, their = (labels(evidence, rows).numpy() for rows in chosen)
-    return auc(mine, yours, own, their)
+    return area(mine, yours, Pair(own, their), whose(evidence, *chosen))

@@ -79,7 +79,11 @@ def test_tier_1_follows_by_itself_and_decides(scene: Scene, bench: Bench) -> Non
     with scene.store.read() as db:
         reports = db.query(Audit).filter(Audit.number == 2).order_by(Audit.id).all()
         assert [report.tier for report in reports] == [0, 1]
+        document = reports[1].document
         assert doctor.examine(db, scene.store.blobs).orphans == []
+    assert document["data"]["nonmembers"]["slice"] == {"number": 1, "of": 1, "reused": False}
+    assert [line["version"] for line in document["history"]] == [1]
+    assert document["history"][0]["tests"]["accuracy.d_rt"]["estimate"] > 0.5
 
 
 def test_no_row_passes_twice_through_a_state_of_the_model_in_either_tier(
