@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, load_only
 
 from models_store import audits, events, offers, registry, versions
@@ -37,18 +37,21 @@ class JobView:
     request_count: int
 
 
+_METHOD = func.coalesce(ForgetRequest.method, Job.method)
+ONE = (
+    select(ForgetRequest, Model, Job, _METHOD, Offer.traits)
+    .join(Model, Model.id == ForgetRequest.model_id)
+    .outerjoin(Job, Job.id == ForgetRequest.job_id)
+    .outerjoin(Offer, (Offer.kind == "method") & (Offer.name == _METHOD))
+    .where(ForgetRequest.id == bindparam("request_id"), ForgetRequest.owner == bindparam("owner"))
+    .options(load_only(Job.phase, Job.method), load_only(Model.name, Model.policy))
+)
+"""Put together once: that takes as long as asking it."""
+
+
 def request(db: Session, owner: str, request_id: UUID) -> RequestView:
     """One request of this owner, in one query: it is polled. Raises `NotFound`."""
-    method = func.coalesce(ForgetRequest.method, Job.method)
-    query = (
-        select(ForgetRequest, Model, Job, method, Offer.traits)
-        .join(Model, Model.id == ForgetRequest.model_id)
-        .outerjoin(Job, Job.id == ForgetRequest.job_id)
-        .outerjoin(Offer, (Offer.kind == "method") & (Offer.name == method))
-        .where(ForgetRequest.id == request_id, ForgetRequest.owner == owner)
-        .options(load_only(Job.phase, Job.method), load_only(Model.name, Model.policy))
-    )
-    row = db.execute(query).one_or_none()
+    row = db.execute(ONE, {"request_id": request_id, "owner": owner}).one_or_none()
     if row is None:
         raise NotFound(f"There is no forget request {request_id}.")
     found, model, job, named, traits = row
