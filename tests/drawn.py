@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from workers.data.pixels import Resident
 from workers.evidence import Evidence, References, Scores
 from workers.kinds import Samples
-from workers.verdicts import from_margins
+from workers.signals import from_margins
 
 CLASSES, FORGET, RETAIN, UNSEEN, POOL = 4, 500, 250, 2000, 8
 ROWS = FORGET + RETAIN + UNSEEN

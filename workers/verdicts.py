@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import torch
 
-from workers import audits, shelf
-from workers.evidence import Audit, Control, Evidence, Finding, Judgement, Verdict
+from workers import audits, backing, shelf
+from workers.evidence import Audit, Certificate, Control, Evidence, Finding, Judgement, Verdict
 from workers.inference import holm
 from workers.references import sides, view
-from workers.signals import rng
+from workers.signals import from_margins, rng
 
 OPEN = Verdict.INCONCLUSIVE
 LEVEL = 0.005
@@ -23,7 +23,13 @@ INNOCENTS = 3
 
 
 def judge(
-    evidence: Evidence, *, tier: int, attempt: int = 1, require_certificate: bool = False
+    evidence: Evidence,
+    *,
+    tier: int,
+    attempt: int = 1,
+    certificate: Certificate | None = None,
+    require_certificate: bool = False,
+    accept_certificate: bool = False,
 ) -> Judgement:
     """Put the questions of all tiers up to this one, and weigh the answers.
 
@@ -35,7 +41,9 @@ def judge(
         tier: 0 screens for obvious failures; 1 also attacks with references.
         attempt: how often this request was audited, this time included. Whoever tries until a
             version passes must pass at a level that much stricter.
-        require_certificate: nothing passes whose method holds no certificate.
+        certificate: of the method, if it holds one that covers this use.
+        require_certificate: nothing passes whose method holds none.
+        accept_certificate: samples that are too few for tier 1 may pass on it.
 
     Source: the union of intersections of Berger, Technometrics 24 (1982), for passing.
     """
@@ -49,7 +57,12 @@ def judge(
     if not all(control.as_expected for control in controls):
         tiers[1] = OPEN
     verdict, reason = _weighed(tiers, findings, controls)
-    if require_certificate and verdict is Verdict.PASS:
+    may_lean = accept_certificate and certificate is not None and evidence.goal == "samples"
+    leans = verdict is OPEN and tier > 0 and may_lean
+    leans = leans and backing.suffices(findings, controls, _decisive(findings))
+    if leans:
+        verdict, reason = Verdict.PASS, backing.BACKED
+    if require_certificate and verdict is Verdict.PASS and certificate is None:
         verdict = OPEN
         reason = "The policy asks for a certificate of the method, and there is none."
     return Judgement(
@@ -60,6 +73,8 @@ def judge(
         controls=controls,
         tiers=tiers,
         attempt=attempt,
+        certificate=certificate,
+        leans=leans,
     )
 
 
@@ -232,9 +247,3 @@ def never_saw(evidence: Evidence) -> list[Evidence]:
             references=replace(references, margins=left),
         )
     ]
-
-
-def from_margins(margins: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """(n,) margins -> (n, K) logits that have them: the other classes share the rest evenly."""
-    even = torch.full((len(margins), classes), 0.0) - torch.tensor(float(classes - 1)).log()
-    return even.scatter(1, labels[:, None], margins[:, None])

@@ -10,8 +10,8 @@ from drawn import FORGET, RETAIN, Law
 
 from workers.evidence import Evidence, Finding, Judgement, Verdict
 from workers.references import view
-from workers.signals import margin
-from workers.verdicts import from_margins, judge, never_saw, together
+from workers.signals import from_margins, margin
+from workers.verdicts import judge, never_saw, together
 
 KNOWN = FORGET + RETAIN
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
