@@ -1,77 +1,30 @@
-"""Certificates as the store sees them: ordered, decided, covering, and shadows that go."""
+"""Certificates as the store sees them: ordered, decided, and what they cover."""
 
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 import world as made
-from sqlalchemy import func, select, update
+from certified import GRANTED, USE, begun, covering, decided, order
+from sqlalchemy import update
 from world import World
 
-from models_store import (
-    certificates,
-    desk,
-    erasure,
-    jobs,
-    outcomes,
-    pools,
-    registry,
-    retention,
-    shadows,
-)
-from models_store.certificates import Order, Use
-from models_store.claims import Claim, Signal
+from models_store import desk, jobs, outcomes, shadows
+from models_store.claims import Signal
 from models_store.columns import now
 from models_store.errors import InvalidParams, InvalidTransition, LostClaim, NoRecipe
-from models_store.life import Goal, Grant, JobKind, JobStatus, Phase
-from models_store.shadows import Outcome, Series
+from models_store.life import Goal, Grant, Phase
 from models_store.store import Store
-from models_store.tables import Blob, Certificate, Job, Shadow
+from models_store.tables import Certificate, Job
 from models_store.targets import Target
 
-GRANTED = Outcome(verdict=Grant.GRANTED, reason="All passed.", figures=[{"test": "a"}], trained=32)
-USE = Use(method="l1_sparse", params={}, prune=None, goal=Goal.SAMPLES, size=5)
 CLASS = Target("class", label="deer")
 
 
 @pytest.fixture
 def world(store: Store) -> World:
     return made.furnish(store)
-
-
-def order(world: World, **wanted: Any) -> Certificate:
-    asked = {"method": "l1_sparse", "params": {}, "size": 5, "shadows": 9} | wanted
-    with world.store.begin() as db:
-        return certificates.order(db, registry.get(db, "zoo"), Order(**asked), "me")
-
-
-def begun(world: World, job: UUID) -> tuple[Claim, Series]:
-    claim = world.claim(job)
-    assert claim is not None
-    with world.store.read() as db:
-        return claim, shadows.begin(db, claim)
-
-
-def spoken(world: World, claim: Claim, number: int) -> str:
-    kept = world.store.blobs.put(f"shadow {claim.job_id} {number}".encode())
-    with world.store.begin() as db:
-        said = Blob(digest=kept.digest, size=kept.size, media_type="shadow")
-        shadows.add(db, claim, number, said, 1.0)
-    return kept.digest
-
-
-def decided(world: World, outcome: Outcome = GRANTED, **wanted: Any) -> Certificate:
-    claim, series = begun(world, order(world, **wanted).job_id)
-    with world.store.begin() as db:
-        return shadows.finish(db, claim, series, outcome)
-
-
-def covering(world: World, use: Use = USE) -> Certificate | None:
-    with world.store.read() as db:
-        model = registry.get(db, "zoo")
-        return certificates.covering(db, model, pools.root_of(db, model), use)
 
 
 # ---- ordered and decided -------------------------------------------------------------------------
@@ -223,51 +176,3 @@ def test_it_expires_when_many_rows_have_been_forgotten(world: World) -> None:
     world.serve_request(world.ask(made.samples("train/cat/03")))
 
     assert covering(world) is None
-
-
-# ---- shadows -------------------------------------------------------------------------------------
-
-
-def test_a_later_attempt_finds_what_shadows_said_and_an_earlier_one_adds_nothing(
-    world: World,
-) -> None:
-    row = order(world)
-    first, _ = begun(world, row.job_id)
-    spoken(world, first, 0)
-    with world.store.begin() as db:
-        jobs.give_back(db, first, "makes way")
-
-    second, series = begun(world, row.job_id)
-
-    assert [shadow.number for shadow in series.shadows] == [0]
-    with pytest.raises(LostClaim):
-        spoken(world, first, 1)
-    spoken(world, second, 1)
-
-
-def test_what_shadows_said_goes_when_the_job_has_ended_however_it_ends(world: World) -> None:
-    done, withdrawn = order(world), order(world, params={"epochs": 2})
-    (claim, series), (other, _) = begun(world, done.job_id), begun(world, withdrawn.job_id)
-    said, left = spoken(world, claim, 0), spoken(world, other, 0)
-    with world.store.begin() as db:
-        assert desk.leftovers(db, done.job_id) == []  # it still runs
-        assert erasure.owned(db, said)
-        shadows.finish(db, claim, series, GRANTED)
-        jobs.give_back(db, other, "makes way")
-        desk.withdraw(db, db.get_one(Job, withdrawn.job_id), "certificate", "me")
-
-    with world.store.begin() as db:
-        by_the_worker = desk.leftovers(db, done.job_id)
-        due = retention.models_to_tend(db)
-        erasing = retention.tend(db, world.model_id)
-        by_the_leader = shadows.clear(db, withdrawn.job_id)
-
-    assert by_the_worker == [said]
-    assert due == [world.model_id]
-    assert erasing is not None
-    assert erasing.kind is JobKind.ERASE
-    assert by_the_leader == [left]
-    with world.store.read() as db:
-        assert db.scalar(select(func.count()).select_from(Shadow)) == 0
-        assert retention.models_to_tend(db) == []
-        assert db.get_one(Job, withdrawn.job_id).status is JobStatus.CANCELLED

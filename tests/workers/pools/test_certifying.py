@@ -4,13 +4,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pooled import MODEL
+from pooled import MODEL, forget
 from scene import Scene
 from sqlalchemy import func, select, update
 
-from models_store import certificates, doctor, failpoints, registry
+from models_store import (
+    audits,
+    certificates,
+    doctor,
+    failpoints,
+    jobs,
+    registry,
+    shadows,
+)
 from models_store.certificates import Order
 from models_store.life import Grant, JobStatus
+from models_store.shadows import Outcome
 from models_store.tables import Certificate, Job, Sample, Shadow
 from workers import tasks
 from workers.bench import Bench
@@ -101,3 +110,25 @@ def test_rows_that_are_forgotten_meanwhile_are_shown_to_no_further_shadow(
     assert found(scene, certificate)[1].status is JobStatus.SUCCEEDED
     assert figures(row)["unlearned.auc"]["n"] < 3 * SIZE
     assert row.trained == 405
+
+
+def test_the_report_of_a_version_names_the_certificate_that_covers_it(
+    scene: Scene, bench: Bench
+) -> None:
+    certificate = order(scene, Order(method="retrain", params={}, size=SIZE, shadows=9))
+    figure = {"test": "unlearned.auc", "estimate": 0.5, "high": 0.52}
+    with scene.store.begin() as db:
+        row, _ = certificates.get(db, certificate)
+        claim = jobs.claim(db, row.job_id, "here", "cpu", scene.store.settings)
+        assert claim is not None
+        outcome = Outcome(verdict=Grant.GRANTED, reason="Made up.", figures=[figure], trained=450)
+        shadows.finish(db, claim, shadows.begin(db, claim), outcome)
+
+    forget(scene, bench)
+
+    with scene.store.read() as db:
+        report = audits.latest(db, registry.get(db, MODEL).id, 2).document
+        row, _ = certificates.get(db, certificate)
+    assert row.granted_at is not None
+    assert (report["certified"], report["certificate"]["id"]) == (True, str(certificate))
+    assert report["headline"].endswith(f"certificate of {row.granted_at:%Y-%m-%d}.")
