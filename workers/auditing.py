@@ -64,7 +64,7 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         evidence,
         tier=candidate.tier,
         attempt=candidate.attempt,
-        certificate=held(bench, candidate, len(gone)),
+        certificate=held(bench, candidate, laid.labels.cpu()),
         require_certificate=candidate.subject.policy.require_certificate,
         accept_certificate=candidate.subject.policy.accept_certificate,
     )
@@ -82,22 +82,22 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     return _report(candidate, document, judgement.findings, pages), evidence.after
 
 
-def held(bench: Bench, candidate: Candidate, classes: int) -> Certificate | None:
+def held(bench: Bench, candidate: Candidate, labels: Tensor) -> Certificate | None:
     """The certificate that covers how the candidate was made, if there is one.
 
     Args:
-        classes: how many are gone.
+        labels: (N,) int64 of all rows of the dataset.
     """
     made = candidate.facts_after
     if made.method is None or candidate.goal == "none":
         return None
-    goal = Goal(candidate.goal)
+    goal, removed = Goal(candidate.goal), candidate.removed
     use = Use(
         method=made.method,
         params=dict(made.params),
         prune=dict(made.prune) if made.prune else None,
         goal=goal,
-        size=classes if goal is Goal.CLASS else len(candidate.removed),
+        size=len(labels[removed].unique()) if goal is Goal.CLASS else len(removed),
     )
     with bench.store.read() as db:
         model = registry.get(db, str(candidate.subject.model_id))

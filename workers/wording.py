@@ -64,7 +64,10 @@ TRIED = {
     "epsilon at least {epsilon:.2f} (before forgetting: at least {epsilon_before:.2f}).",
 }
 """What a certificate adds to a pass."""
-OF_A_METHOD = "The certificate speaks of the method on models like this one, not of these images."
+OF_A_METHOD = (
+    "The certificate speaks of the method on models like this one that had forgotten nothing before, "
+    "not of these images."
+)
 
 
 def template(goal: str, judgement: Judgement) -> str:
