@@ -111,7 +111,7 @@ def _next(bench: Bench, claim: Claim, series: Series, laid: Laid) -> Part:
         cast=cast,
         retain=training[~torch.isin(training, away)],
         forgets=series.certificate.goal is Goal.SAMPLES or number % 2 == 0,
-        seed=(claim.seed + number) % 2**62,
+        seed=(claim.seed + number) % 2**61,
     )
 
 
@@ -174,7 +174,7 @@ def _given(bench: Bench, series: Series, here: Part, laid: Laid, resume: State |
         classes=len(series.subject.class_names),
         fresh=lambda seed: bench.net(series.subject, seed),
         recipe=Recipe(**series.recipe),
-        rng=torch.Generator().manual_seed(here.seed),
+        rng=torch.Generator().manual_seed(here.seed + here.total),  # no other net's
         precision=bench.precision,
         resume=resume,
     )

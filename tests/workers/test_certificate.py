@@ -1,12 +1,19 @@
 """Certificates: granted where nothing is left, refused where something is, else open."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 import shadowed
 import torch
+from made import WEIGHED, weighed
 from shadowed import Law, verdicts
 
-from models_store.life import Grant
-from workers.certificate import Certified, of_classes, of_samples
+from models_store import tables
+from models_store.life import Goal, Grant
+from workers import wording
+from workers.certificate import Certified, of_classes, of_samples, shown
 from workers.evidence import Verdict
 
 NOBODY = torch.zeros(0, dtype=torch.int64)
@@ -81,6 +88,21 @@ def test_whoever_asks_often_must_pass_at_a_stricter_level() -> None:
 
     assert verdicts(once.findings)["unlearned.auc"] is PASS
     assert verdicts(often.findings)["unlearned.auc"] is OPEN
+
+
+def test_a_report_names_what_a_certificate_for_classes_showed() -> None:
+    figures = [{"test": "same_class.margin", "estimate": 0.5, "high": 0.54}]
+    row = tables.Certificate(
+        id=UUID(int=1), granted_at=datetime(2026, 11, 1, tzinfo=UTC), goal=Goal.CLASS, size=1,
+        shadows=6, figures=figures,
+    )  # fmt: skip
+
+    held = shown(row)
+
+    assert (held.granted, held.area, held.high, held.epsilon) == ("2026-11-01", 0.5, 0.54, None)
+    said = wording.statement("class", replace(weighed(WEIGHED), certificate=held))
+    assert "on 6 models like this one, a class at a time" in said
+    assert "epsilon" not in said
 
 
 # ---- classes -------------------------------------------------------------------------------------
