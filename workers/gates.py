@@ -16,6 +16,9 @@ from workers.shadows import Area, Found
 from workers.statistics import Floats
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+SURE = 0.99
+"""To refuse takes more confidence than to tell: there are several gates, and an attempt that is open
+can be made again with more shadows."""
 MEMORISED_LIMIT = 0.60
 """The largest area that passes among the rows that nets memorise most."""
 FPR, TPR_LIMIT, TPR_LIMIT_FEW, MANY = 0.01, 0.03, 0.05, 600
@@ -58,11 +61,11 @@ def control(test: str, found: Area) -> Finding:
 
 def innocent(test: str, found: Area) -> Finding:
     """Nets that never saw the class must not be told from themselves, or the attack is at fault."""
-    value = found.interval(0.995)
+    value = found.interval(SURE)
     clear = value.low <= 0.5 <= value.high
     return replace(
         told(test, found),
-        gate="Of nets retrained without the class the 99.5 % interval holds one half.",
+        gate="Of nets retrained without the class the 99 % interval holds one half.",
         verdict=PASS if clear else OPEN,
         reason="" if clear else f"It reaches from {value.low:.3f} to {value.high:.3f}.",
     )
@@ -72,7 +75,7 @@ def below(test: str, found: Area, limit: float, alpha: float) -> Finding:
     """Is an area surely at most `limit`? The attack knows which way to look, so one side counts."""
     value, upper = found.interval(), found.interval(1 - 2 * alpha).high
     verdict = PASS if upper <= limit else OPEN
-    if value.low > 0.5 and value.value > limit:
+    if found.interval(SURE).low > 0.5 and value.value > limit:
         verdict = FAIL
     away = (limit - 0.5) / (sqrt(found.variance) or 1.0)
     return replace(
@@ -92,7 +95,8 @@ def within(test: str, found: Area, margin: float, alpha: float) -> Finding:
     """
     value, inner = found.interval(), found.interval(1 - 2 * alpha)
     verdict = PASS if 0.5 - margin <= inner.low and inner.high <= 0.5 + margin else OPEN
-    if not value.low <= 0.5 <= value.high and abs(value.value - 0.5) > margin:
+    outer = found.interval(SURE)
+    if not outer.low <= 0.5 <= outer.high and abs(value.value - 0.5) > margin:
         verdict = FAIL
     away = margin / (sqrt(found.variance) or 1.0)
     return replace(
@@ -106,7 +110,7 @@ def within(test: str, found: Area, margin: float, alpha: float) -> Finding:
 
 
 def rate(test: str, found: Found, forgotten: int, alpha: float) -> Finding:
-    """Few are found at few false accusations; where a threshold for these can be set at all.
+    """Few are found at few false accusations; of fewer others a threshold for these is a guess.
 
     Args:
         forgotten: rows that a shadow forgets at once.
@@ -114,15 +118,15 @@ def rate(test: str, found: Found, forgotten: int, alpha: float) -> Finding:
     (low, high), (_, upper) = found.bounds(0.975), found.bounds(1 - alpha)
     limit = TPR_LIMIT if forgotten >= MANY else TPR_LIMIT_FEW
     verdict = PASS if upper <= limit else OPEN
-    if low > FPR and found.rate > limit:
+    n, enough = int(found.sure), found.others >= 10 / FPR
+    if enough and found.bounds((1 + SURE) / 2)[0] > FPR and found.rate > limit:
         verdict = FAIL
-    n = int(found.sure)
     gate = Finding(
         test=test, estimate=found.rate, low=low, high=high, n=n, unit="share",
         gate=f"At {FPR:.0%} false accusations surely at most {limit:.0%} are found.",
         allowed=(0.0, limit), verdict=verdict,
         reason=f"{found.rate:.1%} are found, surely at most {upper:.1%}.",
-        power=_clears(n, limit, alpha) if found.others >= 10 / FPR else 0.0,
+        power=_clears(n, limit, alpha) if enough else 0.0,
     )  # fmt: skip
     return beside(gate)
 
@@ -156,9 +160,10 @@ def drop(test: str, fell: Sequence[float], n: int, alpha: float) -> Finding:
     """
     runs, mean = len(fell), float(np.mean(fell))
     spread = max(float(np.std(fell, ddof=1)), 0.5 / n) / sqrt(runs)
-    reach, side = (float(stats.t.ppf(1 - part, runs - 1)) * spread for part in (0.025, alpha))
+    levels = (0.975, (1 + SURE) / 2, 1 - alpha)
+    reach, far, side = (float(stats.t.ppf(level, runs - 1)) * spread for level in levels)
     verdict = PASS if mean + side <= DROP_LIMIT else OPEN
-    if mean - reach > 0 and mean > DROP_LIMIT:
+    if mean - far > 0 and mean > DROP_LIMIT:
         verdict = FAIL
     return Finding(
         test=test, estimate=mean, low=mean - reach, high=mean + reach, n=n, unit="points",
@@ -182,7 +187,9 @@ def forgotten(test: str, accuracies: Sequence[float], n: int) -> Finding:
 def epsilon(test: str, before: Guesses, after: Guesses) -> Finding:
     """The bound that canaries show; it clears only where there are enough of them."""
     was, now = canaries.epsilon(before), canaries.epsilon(after)
-    verdict = PASS if now <= EPSILON_LIMIT else FAIL
+    verdict = PASS if now <= EPSILON_LIMIT else OPEN
+    if canaries.epsilon(after, SURE) > EPSILON_LIMIT:
+        verdict = FAIL
     reason = f"{after.right} of {after.made} guesses are right: epsilon is at least {now:.2f}."
     if verdict is PASS and was < EPSILON_SEEN:
         verdict = OPEN

@@ -80,7 +80,7 @@ def test_few_rows_clear_nobody_and_accuse_who_leaves_all() -> None:
 def test_few_clean_methods_are_refused() -> None:
     refused = sum(samples(Law(), seed, 40).verdict is Grant.REFUSED for seed in range(60))
 
-    assert refused <= 5
+    assert refused <= 1
 
 
 def test_whoever_asks_often_must_pass_at_a_stricter_level() -> None:
