@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from workers.data.pixels import Resident
 from workers.evidence import Evidence, References, Scores
+from workers.innocents import from_margins
 from workers.kinds import Samples
-from workers.signals import from_margins
 
 CLASSES, FORGET, RETAIN, UNSEEN, POOL = 4, 500, 250, 2000, 8
 ROWS = FORGET + RETAIN + UNSEEN

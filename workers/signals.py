@@ -34,12 +34,6 @@ def margin(scores: Scores) -> Floats:
     return _array(torch.nan_to_num(logits.gather(1, label)[:, 0] - others, posinf=BOUND))
 
 
-def from_margins(margins: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """(n,) margins -> (n, K) logits that have them: the other classes share the rest evenly."""
-    even = torch.full((len(margins), classes), 0.0) - torch.tensor(float(classes - 1)).log()
-    return even.scatter(1, labels[:, None], margins[:, None])
-
-
 def confidence(scores: Scores) -> Floats:
     """The softmax probability of the true label: (n,) in [0, 1]."""
     return _array(torch.sigmoid(torch.from_numpy(margin(scores))))

@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import torch
-
 from workers import audits, backing, shelf
 from workers.evidence import Audit, Certificate, Control, Evidence, Finding, Judgement, Verdict
 from workers.inference import holm
-from workers.references import sides, view
-from workers.signals import from_margins, rng
+from workers.innocents import never_saw
 
 OPEN = Verdict.INCONCLUSIVE
 LEVEL = 0.005
@@ -17,9 +14,6 @@ LEVEL = 0.005
 either way, so a false accusation may be rare: of 40 retrained models, 5 % would accuse two."""
 DECISIVE = "rmia.auc"
 """What a model that never saw the images must pass, and that without failing elsewhere."""
-
-INNOCENTS = 3
-"""Retrained models that the gates are put to, for the middle one to count."""
 
 
 def judge(
@@ -210,40 +204,3 @@ def _absent(name: str) -> Control:
         name=name, test=DECISIVE, estimate=None, low=None, high=None, n=0, verdict=OPEN,
         as_expected=False, reason="No model is at hand that never saw the images.",
     )  # fmt: skip
-
-
-def never_saw(evidence: Evidence) -> list[Evidence]:
-    """The evidence as it would be, were the candidate a model that never saw the forgotten images.
-
-    For a class those are retrained models; the middle one counts, so that one in bad luck does
-    not. For samples it is put together from the pool, row by row from
-    a model that was not trained on the row, and that is no reference for it then; only margins
-    are known of it.
-    """
-    if evidence.forgotten_classes and evidence.retrains:
-        return [
-            replace(evidence, after=retrain.scores, model_after=retrain.model())
-            for retrain in evidence.retrains[:INNOCENTS]
-        ]
-    found = sides(evidence)
-    if found is None or evidence.references is None:
-        return []
-    references, after = evidence.references, evidence.after
-    chosen = torch.cat([found.ours, found.others]).unique()
-    pool = view(references, chosen)
-    chance = rng(evidence).random(pool.out.shape) * pool.out
-    model = torch.from_numpy(chance.argmax(0))
-    at, logits = after.positions(chosen), after.logits.clone()
-    picked = torch.from_numpy(pool.margins).float()[model, torch.arange(len(chosen))]
-    logits[at] = from_margins(picked, after.labels[at], logits.shape[1])
-    left, columns = references.margins.clone(), torch.searchsorted(references.rows, chosen)
-    others = torch.from_numpy(pool.out)
-    others[model, torch.arange(len(chosen))] = False
-    left[:, columns] = left[:, columns].where(others | references.trained[:, columns], torch.nan)
-    return [
-        replace(
-            evidence,
-            after=replace(after, logits=logits),
-            references=replace(references, margins=left),
-        )
-    ]

@@ -9,9 +9,10 @@ import torch
 from drawn import FORGET, RETAIN, Law
 
 from workers.evidence import Evidence, Finding, Judgement, Verdict
+from workers.innocents import from_margins, never_saw
 from workers.references import view
-from workers.signals import from_margins, margin
-from workers.verdicts import judge, never_saw, together
+from workers.signals import margin
+from workers.verdicts import judge, together
 
 KNOWN = FORGET + RETAIN
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
