@@ -1,6 +1,6 @@
 """Certificates: granted where nothing is left, refused where something is, else open."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,11 +10,13 @@ import torch
 from made import WEIGHED, weighed
 from shadowed import Law, verdicts
 
-from models_store import tables
+from models_store import certificates, tables
 from models_store.life import Goal, Grant
-from workers import wording
+from models_store.tables import Offer
+from workers import methods, shelf, wording
 from workers.certificate import Certified, of_classes, of_samples, shown
 from workers.evidence import Verdict
+from workers.kinds import Method
 
 NOBODY = torch.zeros(0, dtype=torch.int64)
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -29,6 +31,16 @@ def samples(
 
 def classes(law: Law, seed: int = 1) -> Certified:
     return of_classes(shadowed.classes(law, seed), NOBODY)
+
+
+@pytest.mark.parametrize("kind", shelf.on(methods, Method).values())
+def test_parameters_that_are_told_whole_are_the_method_that_runs_by_default(
+    kind: type[Method],
+) -> None:
+    told = certificates._whole(Offer(schema=shelf.schema(kind)), {})
+
+    assert shelf.make(kind, told) == kind()
+    assert set(told) == {each.name for each in fields(kind)}  # type: ignore[arg-type]
 
 
 # ---- samples -------------------------------------------------------------------------------------
