@@ -61,7 +61,8 @@ TRIED = {
     "never-trained ones by an area of {area:.3f}, at most {high:.3f} (95 % interval; one half is a "
     "blind guess).",
     "epsilon": " Images that were planted for the purpose show, with 95 % confidence, a leakage of "
-    "epsilon at least {epsilon:.2f} (before forgetting: at least {epsilon_before:.2f}).",
+    "epsilon at least {epsilon:.2f} (before forgetting: at least {epsilon_before:.2f}); how much more "
+    "it may be they cannot show.",
 }
 """What a certificate adds to a pass."""
 OF_A_METHOD = (
