@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lethe import datasets, demo, models, pool, report, requests, rooms, tune, up
+from lethe import certify, datasets, demo, models, pool, report, requests, rooms, tune, up
 from lethe.client import Client, Problem, Unreachable
 from lethe.screen import Failed, Hand, hand
 
@@ -21,11 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(certify.app, name="certificates")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(pool.app, name="pool")
 app.add_typer(requests.app, name="requests")
 app.add_typer(tune.app, name="tunings")
+app.command()(certify.certify)
 app.command()(models.train)
 app.command()(models.policy)
 app.command()(requests.forget)

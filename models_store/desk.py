@@ -1,15 +1,16 @@
 """Jobs as seen from the desk: pages of them, who may begin next, which were lost, what is left."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from models_store import crew, jobs, outcomes
+from models_store import crew, events, jobs, outcomes, shadows
 from models_store.claims import Claim, claimable
 from models_store.columns import now
-from models_store.errors import LostClaim
+from models_store.errors import InvalidTransition, LostClaim
 from models_store.life import BACKGROUND, JOB_ENDED, JobKind, JobStatus, Queue
 from models_store.settings import Settings
 from models_store.tables import Attempt, Job
@@ -35,6 +36,27 @@ def page(
     if kind is not None:
         query = query.where(Job.kind == kind)
     return list(db.scalars(query))
+
+
+def withdraw(db: Session, job: Job, what: str, actor: str) -> None:
+    """Withdraw a job that nobody waits for; one that runs stops at its next step.
+
+    Args:
+        what: it is, such as `tuning`.
+
+    Raises:
+        InvalidTransition: it has ended.
+    """
+    values: dict[str, Any] = {"cancel_requested_at": now(), "row_version": Job.row_version + 1}
+    waiting = values | {"status": JobStatus.CANCELLED, "finished_at": now()}
+    for status, change in ((JobStatus.QUEUED, waiting), (JobStatus.RUNNING, values)):
+        told = update(Job).where(Job.id == job.id, Job.status == status).values(change)
+        if db.scalar(told.returning(Job.id).execution_options(synchronize_session=False)):
+            break
+    else:
+        raise InvalidTransition(f"The {what} is {job.status}.", status=job.status)
+    db.refresh(job)
+    events.append(db, f"{what}.cancel_requested", chain=job.model_id, actor=actor, job_id=job.id)
 
 
 def attempts(db: Session, job_id: UUID) -> list[Attempt]:
@@ -161,7 +183,7 @@ def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
 def leftovers(db: Session, job_id: UUID) -> list[str]:
     """Digests of what a job that has ended leaves behind, for their bytes to go.
 
-    Its checkpoint is a copy of what the run knew; its upload holds every image, unless another
+    Its checkpoint is a copy of what the run knew, and so are its shadows; its upload holds every image, unless another
     import still waits for the same bytes.
     """
     job = jobs.get(db, job_id)
@@ -169,6 +191,7 @@ def leftovers(db: Session, job_id: UUID) -> list[str]:
         return []
     found = [job.checkpoint["digest"]] if job.checkpoint is not None else []
     job.checkpoint = None
+    found += shadows.clear(db, job_id)
     upload = job.task.get("upload")
     waiting = select(Job.task).where(Job.kind == JobKind.IMPORT, Job.status.not_in(JOB_ENDED))
     if upload is not None and all(task.get("upload") != upload for task in db.scalars(waiting)):

@@ -10,7 +10,17 @@ from sqlalchemy.orm import Session
 from models_store import events, keys, versions
 from models_store.columns import among, now
 from models_store.life import MemberState, VersionState
-from models_store.tables import Blob, Job, Model, PoolMember, Sample, Shard, Tombstone, Version
+from models_store.tables import (
+    Blob,
+    Job,
+    Model,
+    PoolMember,
+    Sample,
+    Shadow,
+    Shard,
+    Tombstone,
+    Version,
+)
 
 
 def erase_version(db: Session, version: Version) -> list[str]:
@@ -41,7 +51,7 @@ def erase_version(db: Session, version: Version) -> list[str]:
 
 
 def owned(db: Session, digest: str) -> bool:
-    """Does a version or pool member that is not erased, or a shard, still need these bytes?"""
+    """Does a version or pool member that is not erased, a shard or a shadow still need these bytes?"""
     by_version = exists().where(
         or_(
             (Version.digest == digest) & (Version.state != VersionState.ERASED),
@@ -54,7 +64,8 @@ def owned(db: Session, digest: str) -> bool:
         PoolMember.state != MemberState.ERASED,
     )
     by_shard = exists().where(Shard.digest == digest)
-    return bool(db.scalar(select(or_(by_version, by_member, by_shard))))
+    by_shadow = exists().where(Shadow.said == digest)
+    return bool(db.scalar(select(or_(by_version, by_member, by_shard, by_shadow))))
 
 
 def replace_shard(db: Session, shard: Shard, kept: Blob, rows: Sequence[int]) -> list[str]:

@@ -105,6 +105,14 @@ class Queue(StrEnum):
     UPKEEP = "upkeep"
 
 
+class Grant(StrEnum):
+    """How it was decided on a certificate. `inconclusive`: the shadows could not tell."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    INCONCLUSIVE = "inconclusive"
+
+
 class MemberKind(StrEnum):
     """What a net of a reference pool was trained on: a random half, or all but one class."""
 
@@ -174,7 +182,7 @@ VERSION_NEXT: dict[VersionState, frozenset[VersionState]] = {
 """`superseded` becomes `active` again by a rollback, which is refused if it remembers, or when the
 served version is `quarantined` because its bytes are damaged."""
 
-BACKGROUND = (JobKind.POOL, JobKind.TUNE)
+BACKGROUND = (JobKind.POOL, JobKind.TUNE, JobKind.CERTIFY)
 """Jobs for which no request waits."""
 SERVED = (V.PROVISIONAL, V.ACTIVE)
 REQUEST_ENDED = (R.SUCCEEDED, R.FAILED, R.CANCELLED, R.DENIED)

@@ -83,6 +83,10 @@ class Policy(BaseModel):
     require_certificate: bool = False
     """Must the method have a certificate (tier 2) for a version to pass?"""
 
+    accept_certificate: bool = False
+    """May a request for samples that are too few for tier 1 pass on the method's certificate? Only
+    where no check fails, and no image stands out."""
+
     for_class: Rungs = Rungs(quality="boundary_shrink")
     """The ladder for requests that name whole classes."""
 

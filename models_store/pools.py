@@ -79,7 +79,8 @@ def root_of(db: Session, model: Model) -> Version:
     return lineage.line(db, served)[-1]
 
 
-def _key(db: Session, model: Model, root: Version) -> str:
+def key_of(db: Session, model: Model, root: Version) -> str:
+    """What all models have in common that are built as this one and trained as `root` was."""
     origin = {name: getattr(model, name) for name in ORIGIN} | {
         "recipe": root.recipe,
         "trained_on": lineage.origin(db, root, model.dataset_id),
@@ -91,7 +92,7 @@ def find(db: Session, model: Model, root: Version) -> Pool | None:
     """The pool for nets of this model trained as `root` was: by its recipe, on its rows."""
     if root.recipe is None:
         return None
-    key = _key(db, model, root)
+    key = key_of(db, model, root)
     return db.scalar(select(Pool).where(Pool.dataset_id == model.dataset_id, Pool.key == key))
 
 
@@ -180,7 +181,7 @@ def order(
 def _made(db: Session, model: Model, root: Version) -> Pool:
     """The pool, found or made; its row stays locked, so that one build is ordered at a time."""
     assert root.recipe is not None
-    key = _key(db, model, root)
+    key = key_of(db, model, root)
     fresh = Pool(
         dataset_id=model.dataset_id, key=key, recipe=root.recipe,
         **{name: getattr(model, name) for name in ORIGIN},

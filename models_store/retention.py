@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from models_store import jobs, lineage, registry, retiring, rungs, versions
+from models_store import jobs, lineage, registry, retiring, rungs, shadows, versions
 from models_store.columns import among, now
 from models_store.life import (
     JobKind,
@@ -66,7 +66,13 @@ def _anything_to_erase(db: Session, model: Model) -> bool:
         erasable_versions(db, model)
         or erasable_rows(db, model.dataset_id)
         or erasable_members(db, model)
+        or stray_shadows(db, model.dataset_id)
     )
+
+
+def stray_shadows(db: Session, dataset_id: UUID) -> list[UUID]:
+    """Jobs on a dataset that have ended and whose shadows still are to go."""
+    return [job.id for job in shadows.strays(db) if job.dataset_id == dataset_id]
 
 
 def models_to_tend(db: Session) -> list[UUID]:
@@ -82,6 +88,7 @@ def models_to_tend(db: Session) -> list[UUID]:
     )
     models = db.scalars(select(Model).where(or_(old, retired)))
     due = [model.id for model in models if _is_due(db, model)]
+    due += [job.model_id for job in shadows.strays(db) if job.model_id is not None]
     waiting = exists().where(
         Sample.dataset_id == Dataset.id,
         Sample.forgotten_by.is_not(None),

@@ -27,7 +27,7 @@ from models_store.errors import InvalidParams, Unavailable
 from models_store.objects import Objects
 from models_store.settings import Settings
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The migration whose tables this code was written for."""
 
 SQLITE_AWAY = (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from models_store import (
@@ -115,20 +115,6 @@ def trials(db: Session, job_id: UUID) -> list[Trial]:
 def goal_of(job: Job) -> Goal:
     """For what a tuning looks."""
     return Goal.CLASS if "label" in job.task else Goal.SAMPLES
-
-
-def cancel(db: Session, job: Job, actor: str) -> None:
-    """Withdraw a tuning; one that runs stops at its next step. Raises `InvalidTransition`."""
-    values: dict[str, Any] = {"cancel_requested_at": now(), "row_version": Job.row_version + 1}
-    waiting = values | {"status": JobStatus.CANCELLED, "finished_at": now()}
-    for status, change in ((JobStatus.QUEUED, waiting), (JobStatus.RUNNING, values)):
-        told = update(Job).where(Job.id == job.id, Job.status == status).values(change)
-        if db.scalar(told.returning(Job.id).execution_options(synchronize_session=False)):
-            break
-    else:
-        raise InvalidTransition(f"The tuning is {job.status}.", status=job.status)
-    db.refresh(job)
-    events.append(db, "tuning.cancel_requested", chain=job.model_id, actor=actor, job_id=job.id)
 
 
 # ---- carried out ---------------------------------------------------------------------------------

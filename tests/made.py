@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from workers.evidence import Control, Finding, Judgement, Verdict
+from workers.evidence import Certificate, Control, Finding, Judgement, Verdict
 from workers.report import Facts, VersionFacts
 from workers.verdicts import because, headline
 
@@ -35,6 +35,11 @@ FACTS = Facts(
     ],
     provenance={"device": "cpu", "torch": "2.14"},
 )
+
+HELD = Certificate(
+    id="c-1", granted="2026-11-01", goal="samples", size=500, shadows=12, area=0.503, high=0.531,
+    epsilon=0.02, epsilon_before=4.1,
+)  # fmt: skip
 
 
 def judged(findings: Sequence[Finding]) -> Judgement:

@@ -9,15 +9,17 @@ from uuid import UUID
 import torch
 from torch import Tensor, nn
 
-from models_store import audits, keys, lineage, versions
+from models_store import keys
 from models_store.audits import COLUMNS, Report
 from models_store.blobs import Kept
+from models_store.certificates import Use
 from models_store.events import moment
+from models_store.life import Goal
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import passes, report, scoring, slices, verdicts
+from workers import earlier, passes, report, scoring, slices, verdicts
 from workers.bench import Bench, Laid
-from workers.evidence import Evidence, Finding, Retrain, Scores
+from workers.evidence import Certificate, Evidence, Finding, Retrain, Scores
 from workers.gathering import gather
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
@@ -65,7 +67,9 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         evidence,
         tier=candidate.tier,
         attempt=candidate.attempt,
+        certificate=_certificate(bench, candidate, laid.labels.cpu()),
         require_certificate=candidate.subject.policy.require_certificate,
+        accept_certificate=candidate.subject.policy.accept_certificate,
     )
     facts = replace(
         _facts(bench, candidate, plan, gone),
@@ -147,6 +151,22 @@ def _evidence(
     )
 
 
+def _certificate(bench: Bench, candidate: Candidate, labels: Tensor) -> Certificate | None:
+    """What covers how the candidate was made; `labels` are (N,) int64 of all rows of the dataset."""
+    made, removed = candidate.facts_after, candidate.removed
+    if made.method is None or candidate.goal == "none":
+        return None
+    goal = Goal(candidate.goal)
+    use = Use(
+        method=made.method,
+        params=dict(made.params),
+        prune=dict(made.prune) if made.prune else None,
+        goal=goal,
+        size=len(labels[removed].unique()) if goal is Goal.CLASS else len(removed),
+    )
+    return earlier.certificate(bench.store, candidate.subject, candidate.original, use)
+
+
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
     """Classes that the line was trained on and of which no training data is left.
 
@@ -182,30 +202,11 @@ def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequenc
         sizes={part: len(rows) for part, rows in plan.parts.items()},
         nonmembers=nonmembers,
         people=_people(laid, candidate.removed),
-        history=_history(bench, candidate),
+        history=earlier.audits(bench.store, subject, candidate.facts_before.number)
+        if candidate.goal != "none"
+        else [],
         provenance=candidate.provenance,
     )
-
-
-def _history(bench: Bench, candidate: Candidate) -> list[dict[str, Any]]:
-    """What earlier audits said of the versions that this one came from, oldest first."""
-    if candidate.goal == "none":
-        return []
-    model = candidate.subject.model_id
-    with bench.store.read() as db:
-        base = versions.get(db, model, str(candidate.facts_before.number))
-        numbers = [version.number for version in reversed(lineage.line(db, base))]
-        found = audits.traced(db, model, numbers, report.TRACED)
-        return [
-            {
-                "version": number,
-                "tests": {
-                    test: {"estimate": row.estimate, "low": row.low, "high": row.high}
-                    for test, row in found[number].items()
-                },
-            }
-            for number in numbers
-        ]
 
 
 def _people(laid: Laid, forget: Tensor) -> int | None:

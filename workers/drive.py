@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from time import monotonic, perf_counter
 
 import torch
@@ -12,6 +13,10 @@ from models_store.store import Store
 from workers import checkpoints
 from workers.kinds import Steps
 from workers.pulse import Pulse, Stopped, Why
+
+SHARE = 1 / 3
+"""Of the time limit of a job, after which no further part is begun. What was finished within it
+took at most that long, and the next part, were it trained on twice as many rows, the rest."""
 
 
 def drive(steps: Steps, store: Store, claim: Claim, pulse: Pulse, run: str) -> float:
@@ -36,6 +41,17 @@ def drive(steps: Steps, store: Store, claim: Claim, pulse: Pulse, run: str) -> f
     if torch.cuda.is_available():
         torch.cuda.synchronize()  # the last kernels are part of the work
     return seconds + perf_counter() - since
+
+
+def within(steps: Steps, done: int, total: int) -> Steps:
+    """The steps of one part of a job as those of the whole, of which so many parts are done."""
+    for step in steps:
+        yield replace(step, done=done * step.total + step.done, total=total * step.total)
+
+
+def spent(store: Store, began: float) -> bool:
+    """Has a job that began at this moment of `monotonic` used its share of the time limit?"""
+    return monotonic() - began >= store.settings.job_time_limit.total_seconds() * SHARE
 
 
 def _ended(steps: Steps) -> AbstractContextManager[object]:

@@ -7,7 +7,16 @@ from uuid import UUID
 import torch
 from torch import Tensor
 
-from models_store import datasets, erasure, jobs, registry, retention, retiring, versions
+from models_store import (
+    datasets,
+    erasure,
+    jobs,
+    registry,
+    retention,
+    retiring,
+    shadows,
+    versions,
+)
 from models_store.blobs import Kept
 from models_store.claims import Claim
 from models_store.failpoints import failpoint
@@ -56,6 +65,8 @@ def _let_go(store: Store, claim: Claim, dataset_id: UUID) -> dict[str, int]:
         members = retention.erasable_members(db, model)
         for member in members:
             doomed += retiring.erase(db, dataset_id, member)
+        for job_id in retention.stray_shadows(db, dataset_id):
+            doomed += shadows.clear(db, job_id)
     _drop(store, doomed)
     return {"versions": len(versions_gone), "references": len(members)}
 

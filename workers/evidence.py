@@ -165,6 +165,26 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What tier 2 says of the method, used as it was here, on models like this one."""
+
+    id: str
+    granted: str
+    """The day, ISO 8601."""
+    goal: str
+    size: int
+    """The largest forget set that it covers: samples, or classes at once."""
+    shadows: int
+    area: float
+    """Of the attack of one who knows the method, after forgetting."""
+    high: float
+    """Of its 95 % interval."""
+    epsilon: float | None = None
+    """The lower bound that canaries showed; None where there were none."""
+    epsilon_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What all findings together say of a version."""
 
@@ -178,8 +198,15 @@ class Judgement:
     tiers: Mapping[int, Verdict] = field(default_factory=dict)
     """The verdict of each tier that was asked; 0 screens, 1 weighs."""
     attempt: int = 1
-    certified: bool = False
-    """Is there a certificate for the method? There is none yet for any."""
+    certificate: Certificate | None = None
+    """Of the method, if it holds one that covers this use."""
+    leans: bool = False
+    """Did it pass on the certificate, with too few images for tier 1?"""
+
+    @property
+    def certified(self) -> bool:
+        """Is there a certificate for the method?"""
+        return self.certificate is not None
 
 
 class Audit(ABC):

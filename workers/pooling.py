@@ -1,7 +1,7 @@
 """A pool job: reference models are trained one after the other, and each is kept at once."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -17,15 +17,11 @@ from models_store.pools import Build, Built
 from models_store.tables import Blob, PoolMember
 from workers import checkpoints, halves, scoring, training, weights
 from workers.bench import Bench, Laid, software
-from workers.drive import drive
+from workers.drive import drive, spent, within
 from workers.evidence import Scores
-from workers.kinds import Recipe, Steps
+from workers.kinds import Recipe
 from workers.pulse import Pulse, Stopped, Why
 from workers.signals import margin
-
-SHARE = 1 / 3
-"""Of the time limit of a job, after which no further member is begun. What was finished within it
-took at most that long, and the next member, were it trained on twice as many rows, the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +42,7 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
     a share of the time limit is spent it starts anew, so that the limit is one of a member and not
     of the whole build.
     """
-    began, enough = monotonic(), bench.store.settings.job_time_limit.total_seconds() * SHARE
+    began = monotonic()
     pulse.enter(Phase.TRAINING)
     while True:
         with bench.store.read() as db:
@@ -57,7 +53,7 @@ def run(bench: Bench, claim: Claim, pulse: Pulse) -> None:
             break
         _build(bench, claim, pulse, build, (built, built + len(missing)))
         failpoint("pool.member_built")
-        if pulse.should_give_way or monotonic() - began >= enough:
+        if pulse.should_give_way or spent(bench.store, began):
             raise Stopped(Why.GIVE_WAY)
     result = {"halves": len(build.halves), "retrains": len(build.retrains), "built": built}
     with bench.store.begin() as db:
@@ -97,7 +93,7 @@ def _build(bench: Bench, claim: Claim, pulse: Pulse, build: Build, place: tuple[
         precision=bench.precision,
         resume=checkpoints.found(bench.store, claim, identity),
     )
-    seconds = drive(_within(steps, *place), bench.store, claim, pulse, identity)
+    seconds = drive(within(steps, *place), bench.store, claim, pulse, identity)
     known = torch.ones(len(laid.labels), dtype=torch.bool)
     known[build.erased] = False
     everything = laid.samples(known.nonzero().flatten())
@@ -163,12 +159,6 @@ def _beside(build: Build, laid: Laid, training_rows: Tensor) -> Tensor:
 def _kept(build: Build, rows: Tensor) -> Tensor:
     """Without what anybody has had forgotten."""
     return rows[~torch.isin(rows, torch.tensor(build.forgotten, dtype=torch.int64))]
-
-
-def _within(steps: Steps, done: int, total: int) -> Steps:
-    """The steps of one member as those of the whole build."""
-    for step in steps:
-        yield replace(step, done=done * step.total + step.done, total=total * step.total)
 
 
 def _margins(bench: Bench, scores: Scores) -> Blob:

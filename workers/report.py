@@ -115,6 +115,7 @@ def document(facts: Facts, judgement: Judgement, about: Mapping[str, str]) -> Do
             ],
         },
         "certified": judgement.certified,
+        "certificate": asdict(judgement.certificate) if judgement.certificate else None,
         "models": {
             "name": facts.model,
             "architecture": facts.architecture,

@@ -14,7 +14,7 @@ from models_store.tables import Trial
 from models_store.tunings import Tuning
 from workers import checkpoints, gathering, methods, rehearsal, shelf, tuning
 from workers.bench import Bench, software
-from workers.drive import drive
+from workers.drive import drive, within
 from workers.kinds import Given, Method, Recipe, Steps
 from workers.pulse import Pulse, Stopped, Why
 from workers.rehearsal import Figures, Rehearsal
@@ -88,8 +88,7 @@ def _tried(bench: Bench, claim: Claim, pulse: Pulse, task: Task, number: int) ->
     asked = replace(_given(bench, task.found, rehearsed), resume=resume)
 
     def carried_out(steps: Steps) -> float:
-        within = _within(steps, number, len(task.planned))
-        return drive(within, bench.store, claim, pulse, identity)
+        return drive(within(steps, number, len(task.planned)), bench.store, claim, pulse, identity)
 
     done = tuning.trial(task.kind, params, task.base, rehearsed, task.wanted, asked, carried_out)
     return Trial(
@@ -136,9 +135,3 @@ def _given(bench: Bench, found: Tuning, rehearsed: Rehearsal) -> Given:
         precision=bench.precision,
     )
     return rehearsal.given(asked, rehearsed)
-
-
-def _within(steps: Steps, done: int, total: int) -> Steps:
-    """The steps of one try as those of the whole job."""
-    for step in steps:
-        yield replace(step, done=done * step.total + step.done, total=total * step.total)

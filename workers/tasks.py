@@ -21,7 +21,7 @@ from models_store.errors import (
 )
 from models_store.failpoints import failpoint
 from models_store.life import JobKind, Queue
-from workers import baseline, erasing, forgetting, importing, pooling, searching
+from workers import baseline, certifying, erasing, forgetting, importing, pooling, searching
 from workers.bench import Bench, describe
 from workers.data.records import BadRow
 from workers.pulse import Pulse, Stopped, Why
@@ -38,6 +38,7 @@ WORK: dict[JobKind, Work] = {
     JobKind.AUDIT: forgetting.review,
     JobKind.POOL: pooling.run,
     JobKind.TUNE: searching.run,
+    JobKind.CERTIFY: certifying.run,
     JobKind.ERASE: lambda bench, claim, pulse: erasing.run(bench.store, claim, pulse),
 }
 

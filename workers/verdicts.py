@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from workers import audits, shelf
-from workers.evidence import Audit, Control, Evidence, Finding, Judgement, Verdict
+from workers import audits, backing, shelf
+from workers.evidence import Audit, Certificate, Control, Evidence, Finding, Judgement, Verdict
 from workers.inference import holm
 from workers.innocents import never_saw
 
@@ -18,7 +18,13 @@ DECISIVE = "rmia.auc"
 
 
 def judge(
-    evidence: Evidence, *, tier: int, attempt: int = 1, require_certificate: bool = False
+    evidence: Evidence,
+    *,
+    tier: int,
+    attempt: int = 1,
+    certificate: Certificate | None = None,
+    require_certificate: bool = False,
+    accept_certificate: bool = False,
 ) -> Judgement:
     """Put the questions of all tiers up to this one, and weigh the answers.
 
@@ -30,7 +36,9 @@ def judge(
         tier: 0 screens for obvious failures; 1 also attacks with references.
         attempt: how often this request was audited, this time included. Whoever tries until a
             version passes must pass at a level that much stricter.
-        require_certificate: nothing passes whose method holds no certificate.
+        certificate: of the method, if it holds one that covers this use.
+        require_certificate: nothing passes whose method holds none.
+        accept_certificate: samples that are too few for tier 1 may pass on it.
 
     Source: the union of intersections of Berger, Technometrics 24 (1982), for passing.
     """
@@ -44,7 +52,12 @@ def judge(
     if not (_valid(findings) and all(control.as_expected for control in controls)):
         tiers[1] = OPEN
     verdict, reason = _weighed(tiers, findings, controls)
-    if require_certificate and verdict is Verdict.PASS:
+    may_lean = accept_certificate and certificate is not None and evidence.goal == "samples"
+    leans = verdict is OPEN and tier > 0 and may_lean
+    leans = leans and backing.suffices(findings, controls, _decisive(findings))
+    if leans:
+        verdict, reason = Verdict.PASS, backing.BACKED
+    if require_certificate and verdict is Verdict.PASS and certificate is None:
         verdict = OPEN
         reason = "The policy asks for a certificate of the method, and there is none."
     if verdict is Verdict.FAIL and _valid(findings):
@@ -57,6 +70,8 @@ def judge(
         controls=controls,
         tiers=tiers,
         attempt=attempt,
+        certificate=certificate,
+        leans=leans,
     )
 
 

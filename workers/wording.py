@@ -1,9 +1,10 @@
 """What a report says in sentences: its first line, its statement, and what it does not claim."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from workers.evidence import Finding, Judgement, Verdict
+from workers.evidence import Certificate, Finding, Judgement, Verdict
 
 NONMEMBERS = {
     "holdout": "Images reserved when the dataset was imported stand for never-trained ones.",
@@ -32,6 +33,9 @@ STATEMENTS = {
     "{gates} checks passed.{controls} A weaker trace or a stronger attacker cannot be ruled out. "
     "This concerns these images, this version, and attackers who see its outputs; it does not "
     "show that erasure is complete.",
+    "tier1-certified": "{asked} images are too few for a statistical test of this request. What can "
+    "be stated: none of them stands out as training data would (smallest adjusted p = {smallest}), "
+    "no check failed, and the method holds a certificate. It does not show that erasure is complete.",
     "tier1-fail": "The new model was attacked by one who holds reference models, or compared with "
     "models retrained without the images. {named} of {gates} checks failed: {names}.{controls} "
     "The version still tells the forgotten images from others, or no longer does its work; it "
@@ -51,6 +55,25 @@ REUSED = (
     "earlier audit of the same requests, whose outcome may have led to this version."
 )
 UNCERTIFIED = "There is no certificate for the method that was used."
+CERTIFIED = "The method that was used holds a certificate of {granted}."
+TRIED = {
+    "samples": " The method, used in this way, was tried on {shadows} models like this one, {size} "
+    "images at a time (certificate of {granted}). An attacker who knew it, and knew each image's "
+    "part in all other models, told forgotten from never-trained ones by an area of {area:.3f}, at "
+    "most {high:.3f} (95 % interval; one half is a blind guess).",
+    "class": " The method, used in this way, was tried on {shadows} models like this one, a class "
+    "at a time (certificate of {granted}). Within the class, forgotten images were told from "
+    "never-trained ones by an area of {area:.3f}, at most {high:.3f} (95 % interval; one half is a "
+    "blind guess).",
+    "epsilon": " Images that were planted for the purpose show, with 95 % confidence, a leakage of "
+    "epsilon at least {epsilon:.2f} (before forgetting: at least {epsilon_before:.2f}); how much more "
+    "it may be they cannot show.",
+}
+"""What a certificate adds to a pass."""
+OF_A_METHOD = (
+    "The certificate speaks of the method on models like this one that had forgotten nothing before, "
+    "not of these images."
+)
 
 
 def template(goal: str, judgement: Judgement) -> str:
@@ -58,6 +81,8 @@ def template(goal: str, judgement: Judgement) -> str:
     if goal == "none":
         return "baseline-pass" if judgement.verdict is Verdict.PASS else "baseline-fail"
     weighed = judgement.tiers.get(1) is not None and judgement.tiers.get(0) is Verdict.PASS
+    if judgement.leans:
+        return "tier1-certified"
     tier = "tier1" if weighed or judgement.assurance == "tier1" else "tier0"
     return f"{tier}-{judgement.verdict}"
 
@@ -69,21 +94,40 @@ def first_line(goal: str, judgement: Judgement) -> str:
         return "Baseline: sound." if sound else "Baseline: not sound."
     reach = "against reference models" if 1 in judgement.tiers else "for obvious failures only"
     said = f"{OPENINGS[judgement.verdict]}, checked {reach}."
-    return said if judgement.certified else f"{said} {UNCERTIFIED}"
+    if judgement.leans:
+        said = "Passed with certificate: too few images for a test of their own."
+    held = judgement.certificate
+    return f"{said} {UNCERTIFIED if held is None else CERTIFIED.format(granted=held.granted)}"
 
 
 def statement(goal: str, judgement: Judgement) -> str:
     """What may be said to a data protection officer, and no more."""
     gates = [finding for finding in judgement.findings if finding.verdict is not None]
     named = [finding.test for finding in gates if finding.verdict is judgement.verdict]
-    return STATEMENTS[template(goal, judgement)].format(
+    said = STATEMENTS[template(goal, judgement)].format(
         gates=len(gates),
         named=len(named),
         names=", ".join(named),
         reason=judgement.reason,
         attack=_attack(judgement),
         controls=_controls(judgement),
+        asked=max((f.n for f in gates if f.tier == 1), default=0),
+        smallest=_smallest(judgement.findings),
     )
+    held = judgement.certificate
+    return said + _tried(held) if held and judgement.verdict is Verdict.PASS else said
+
+
+def _smallest(findings: Sequence[Finding]) -> str:
+    """The false-discovery rate of the image that stands out most."""
+    found = [each.details["smallest_q"] for each in findings if "smallest_q" in each.details]
+    return f"{min(found):.2g}" if found else "not known"
+
+
+def _tried(held: Certificate) -> str:
+    facts = asdict(held)
+    said = TRIED[held.goal].format(**facts)
+    return said if held.epsilon is None else said + TRIED["epsilon"].format(**facts)
 
 
 def _attack(judgement: Judgement) -> str:
@@ -121,6 +165,8 @@ def limits(nonmembers: str, judgement: Judgement) -> list[str]:
         "That the model was trained on what its owner says is taken on trust.",
         NONMEMBERS[nonmembers],
     ]
+    if judgement.certified:
+        known.append(OF_A_METHOD)
     return known + _unseen(judgement.findings)
 
 
@@ -162,4 +208,5 @@ def basis(nonmembers: str, sizes: Mapping[str, int]) -> Mapping[str, object]:
 
 def sentences() -> Sequence[str]:
     """Every template there is, for the search for words that promise too much."""
-    return [*STATEMENTS.values(), *NONMEMBERS.values(), OUT_OF_DESIGN, REUSED, UNCERTIFIED]
+    certificates = [UNCERTIFIED, CERTIFIED, OF_A_METHOD, *TRIED.values()]
+    return [*STATEMENTS.values(), *NONMEMBERS.values(), OUT_OF_DESIGN, REUSED, *certificates]

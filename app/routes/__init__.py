@@ -5,6 +5,7 @@ from fastapi import Depends, FastAPI
 from app.auth import owner
 from app.problems import Unauthenticated, refusals
 from app.routes.audits import router as audits
+from app.routes.certificates import router as certificates
 from app.routes.datasets import router as datasets
 from app.routes.decisions import router as decisions
 from app.routes.forget_requests import router as forget_requests
@@ -19,7 +20,8 @@ from app.routes.workshop import router as workshop
 from models_store.errors import Unavailable
 
 GUARDED = (
-    datasets, models, versions, audits, pools, tunings, forget_requests, decisions, records, jobs, workshop,
+    datasets, models, versions, audits, pools, tunings, certificates, forget_requests, decisions, records,
+    jobs, workshop,
 )  # fmt: skip
 
 

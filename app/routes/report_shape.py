@@ -167,6 +167,24 @@ class SliceOut(Out):
     high: Number
 
 
+class HeldOut(Out):
+    """What tier 2 says of the method, used as here, on models like this one."""
+
+    id: str
+    granted: str
+    """The day."""
+    goal: Literal["class", "samples"]
+    size: int
+    """The largest forget set that it covers."""
+    shadows: int
+    area: float
+    high: float
+    """Of the 95 % interval of the area."""
+    epsilon: Number
+    """The lower bound that planted images showed."""
+    epsilon_before: Number
+
+
 class AuditReportOut(Out):
     """The report on one version. Numbers are finite; what could not be measured is null."""
 
@@ -182,6 +200,8 @@ class AuditReportOut(Out):
     reason: str
     """How the verdict came about."""
     certified: bool
+    certificate: HeldOut | None = None
+    """Of the method, where it holds one that covers this use."""
     statement: StatementOut
     models: ComparedOut
     request: AskedOut

@@ -13,7 +13,7 @@ from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, NotAcceptable, refusals
 from app.wire import In, Name, Out, Page, PageSize, PageToken, Small, TheRelay, TheStore, tagged
-from models_store import choices, recipe_files, registry, tunings
+from models_store import choices, desk, recipe_files, registry, tunings
 from models_store.errors import (
     InvalidParams,
     InvalidTransition,
@@ -169,7 +169,7 @@ def cancel_tuning(
     """Withdraw a tuning; one that runs stops at its next step."""
     with store.begin() as db:
         job = tunings.get(db, registry.get(db, model, lock=True), tuning)
-        tunings.cancel(db, job, owner)
+        desk.withdraw(db, job, "tuning", owner)
         out = TuningOut.of(job)
     return tagged(request, out)
 

@@ -1,6 +1,7 @@
 """The tables; what each promises stands in its constraints."""
 
 from models_store.columns import Base
+from models_store.tables.certificates import Certificate, Shadow
 from models_store.tables.data import Dataset, Sample, Shard
 from models_store.tables.house import Blob, Event, Lock, Offer, Secret, Tombstone, Worker
 from models_store.tables.pools import Pool, PoolMember
@@ -14,6 +15,7 @@ __all__ = [
     "AuditTest",
     "Base",
     "Blob",
+    "Certificate",
     "Dataset",
     "Event",
     "ForgetRequest",
@@ -27,6 +29,7 @@ __all__ = [
     "RequestSample",
     "Sample",
     "Secret",
+    "Shadow",
     "Shard",
     "Tombstone",
     "Trial",

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from world import World, add_half, add_version, new_model, samples
 
-from models_store import crew, datasets, offers, registry, tunings
+from models_store import certificates, crew, datasets, offers, registry, tunings
 from models_store.crew import Badge
 from models_store.offers import Ability
 from models_store.tunings import Order
@@ -26,7 +26,9 @@ def paths(app: FastAPI, world: World, door: TestClient) -> list[str]:
     add(world, 0)
     request = door.get("/forget-requests?status=succeeded").json()["items"][0]
     tuning = door.get("/models/zoo/tunings").json()["items"][0]
+    certificate = door.get("/certificates").json()["items"][0]
     names = {
+        "{certificate}": certificate["id"],
         "{tuning}": tuning["id"], "{dataset}": "animals", "{model}": "zoo", "{which}": "active", "{slug}": "not-found",
         "{request_id}": request["id"], "{job_id}": request["job"],
     }  # fmt: skip
@@ -53,6 +55,8 @@ def add(world: World, number: int) -> None:
     with world.store.begin() as db:
         wanted = Order(method=f"new-{number}", label="deer")
         tunings.order(db, registry.get(db, "zoo"), wanted, "me")
+        certified = certificates.Order(method=f"new-{number}", params={}, shadows=5)
+        certificates.order(db, registry.get(db, "zoo"), certified, "me")
     add_half(world, number)
     name = f"train/{('cat', 'deer', 'ship')[number // 8]}/{number % 8:02d}"
     world.serve_request(world.ask(samples(name), owner="local"))

@@ -6,7 +6,7 @@ import pytest
 from tuned import CLASS, begun, furnish, order, row, tried, tuned
 from world import World
 
-from models_store import jobs, outcomes, retention, tunings
+from models_store import desk, jobs, outcomes, retention, tunings
 from models_store.claims import Signal
 from models_store.errors import InvalidParams, InvalidTransition, LostClaim, UnknownSamples
 from models_store.life import Goal, JobStatus, Phase
@@ -96,7 +96,7 @@ def test_a_waiting_tuning_is_cancelled_at_once_and_a_running_one_is_told(world: 
     claim = begun(world, running)
     for job in (waiting, running):
         with world.store.begin() as db:
-            tunings.cancel(db, db.get_one(Job, job), "me")
+            desk.withdraw(db, db.get_one(Job, job), "tuning", "me")
 
     assert row(world, waiting).status is JobStatus.CANCELLED
     with world.store.begin() as db:
@@ -104,7 +104,7 @@ def test_a_waiting_tuning_is_cancelled_at_once_and_a_running_one_is_told(world: 
         outcomes.was_cancelled(db, claim)
     assert row(world, running).status is JobStatus.CANCELLED
     with world.store.begin() as db, pytest.raises(InvalidTransition):
-        tunings.cancel(db, db.get_one(Job, running), "me")
+        desk.withdraw(db, db.get_one(Job, running), "tuning", "me")
 
 
 def test_the_version_that_is_tuned_stays_until_the_job_has_ended(world: World) -> None:
@@ -117,6 +117,6 @@ def test_the_version_that_is_tuned_stays_until_the_job_has_ended(world: World) -
 
     assert world.version(1).state == "superseded"
     with world.store.begin() as db:
-        tunings.cancel(db, db.get_one(Job, job), "me")
+        desk.withdraw(db, db.get_one(Job, job), "tuning", "me")
         retention.tend(db, world.model_id)
     assert world.version(1).state == "revoked"

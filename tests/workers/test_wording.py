@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from made import AREA, FACTS, FINDINGS, WEIGHED, judged, weighed
+from made import AREA, FACTS, FINDINGS, HELD, WEIGHED, judged, weighed
 
 from workers import page, verdicts, wording
 from workers.evidence import Finding, Judgement, Verdict
@@ -41,7 +41,9 @@ def judgements() -> list[Judgement]:
     """Every tier with every verdict."""
     screened = [judged([*FINDINGS, *extra]) for extra in EXTRAS]
     against = [weighed([*WEIGHED, *extra]) for extra in EXTRAS]
-    return [*screened, *against, weighed(WEIGHED, as_expected=False)]
+    held = [replace(each, certificate=HELD) for each in against]
+    leaning = replace(weighed(WEIGHED), certificate=HELD, leans=True)
+    return [*screened, *against, *held, leaning, weighed(WEIGHED, as_expected=False)]
 
 
 def too_much(text: str) -> list[str]:
@@ -70,11 +72,28 @@ def test_the_search_for_big_words_finds_them() -> None:
 
 
 @pytest.mark.parametrize("judgement", judgements())
-def test_the_first_line_says_that_there_is_no_certificate(judgement: Judgement) -> None:
-    line = wording.first_line("class", judgement)
+def test_the_first_line_says_which_certificate_the_method_holds_or_that_there_is_none(
+    judgement: Judgement,
+) -> None:
+    line = wording.first_line("class", replace(judgement, certificate=None))
 
     assert line.endswith("There is no certificate for the method that was used.")
-    assert "no certificate" not in wording.first_line("class", replace(judgement, certified=True))
+    assert "certificate of 2026-11-01." in wording.first_line(
+        "class", replace(judgement, certificate=HELD)
+    )
+    assert "no certificate" not in wording.first_line("class", replace(judgement, certificate=HELD))
+
+
+def test_a_pass_says_what_the_certificate_showed_and_nothing_else_does() -> None:
+    passed, failed = (
+        wording.statement("samples", replace(weighed(found), certificate=HELD))
+        for found in (WEIGHED, [*WEIGHED, FAILED])
+    )
+
+    assert "tried on 12 models like this one, 500 images at a time" in passed
+    assert "an area of 0.503, at most 0.531" in passed
+    assert "epsilon at least 0.02 (before forgetting: at least 4.10)" in passed
+    assert "tried on" not in failed
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
