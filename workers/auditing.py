@@ -8,18 +8,16 @@ from uuid import UUID
 import torch
 from torch import Tensor, nn
 
-from models_store import certificates, keys, registry, versions
+from models_store import keys
 from models_store.audits import COLUMNS, Report
 from models_store.blobs import Kept
-from models_store.certificates import Use
 from models_store.events import moment
-from models_store.life import Goal
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import certificate, passes, report, scoring, verdicts
+from workers import passes, report, scoring, verdicts
 from workers.bench import Bench, Laid
-from workers.evidence import Certificate, Evidence, Finding, Retrain, Scores
-from workers.gathering import gather
+from workers.evidence import Evidence, Finding, Retrain, Scores
+from workers.gathering import gather, held
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
 
@@ -64,7 +62,14 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         evidence,
         tier=candidate.tier,
         attempt=candidate.attempt,
-        certificate=held(bench, candidate, laid.labels.cpu()),
+        certificate=held(
+            bench,
+            candidate.subject,
+            candidate.original,
+            candidate.facts_after,
+            candidate.goal,
+            laid.labels.cpu()[candidate.removed],
+        ),
         require_certificate=candidate.subject.policy.require_certificate,
         accept_certificate=candidate.subject.policy.accept_certificate,
     )
@@ -80,30 +85,6 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         for media, made in report.pages(document).items()
     }
     return _report(candidate, document, judgement.findings, pages), evidence.after
-
-
-def held(bench: Bench, candidate: Candidate, labels: Tensor) -> Certificate | None:
-    """The certificate that covers how the candidate was made, if there is one.
-
-    Args:
-        labels: (N,) int64 of all rows of the dataset.
-    """
-    made = candidate.facts_after
-    if made.method is None or candidate.goal == "none":
-        return None
-    goal, removed = Goal(candidate.goal), candidate.removed
-    use = Use(
-        method=made.method,
-        params=dict(made.params),
-        prune=dict(made.prune) if made.prune else None,
-        goal=goal,
-        size=len(labels[removed].unique()) if goal is Goal.CLASS else len(removed),
-    )
-    with bench.store.read() as db:
-        model = registry.get(db, str(candidate.subject.model_id))
-        root = versions.get(db, model.id, str(candidate.original))
-        found = certificates.covering(db, model, root, use)
-    return None if found is None else certificate.shown(found)
 
 
 def keep_scores(bench: Bench, scores: Scores) -> Blob:
