@@ -58,17 +58,13 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     gone = gone_classes(laid.labels.cpu(), candidate)
     plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
     evidence = _evidence(bench, candidate, plan, gone)
+    made, removed = candidate.facts_after, laid.labels.cpu()[candidate.removed]
     judgement = verdicts.judge(
         evidence,
         tier=candidate.tier,
         attempt=candidate.attempt,
         certificate=held(
-            bench,
-            candidate.subject,
-            candidate.original,
-            candidate.facts_after,
-            candidate.goal,
-            laid.labels.cpu()[candidate.removed],
+            bench, candidate.subject, candidate.original, made, candidate.goal, removed
         ),
         require_certificate=candidate.subject.policy.require_certificate,
         accept_certificate=candidate.subject.policy.accept_certificate,
