@@ -121,7 +121,8 @@ def _residue(document: Row) -> Iterable[str]:
         return
     samples = next((row["forgotten"] for row in rows if row["kind"] == "samples"), "–")
     lines = []
-    for (kind, share), group in groupby(rows, key=itemgetter("kind", "share")):
+    by = itemgetter("kind", "share")
+    for (kind, share), group in groupby(sorted(rows, key=by), key=by):
         same = list(group)
         verdicts, n = Counter(row["verdict"] for row in same), len(same)
         _, low, high = proportion(verdicts["fail"], n)

@@ -47,6 +47,7 @@ def withdraw(db: Session, job: Job, what: str, actor: str) -> None:
     Raises:
         InvalidTransition: it has ended.
     """
+    jobs.lock_model(db, job.model_id)
     values: dict[str, Any] = {"cancel_requested_at": now(), "row_version": Job.row_version + 1}
     waiting = values | {"status": JobStatus.CANCELLED, "finished_at": now()}
     for status, change in ((JobStatus.QUEUED, waiting), (JobStatus.RUNNING, values)):
@@ -183,8 +184,8 @@ def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
 def leftovers(db: Session, job_id: UUID) -> list[str]:
     """Digests of what a job that has ended leaves behind, for their bytes to go.
 
-    Its checkpoint is a copy of what the run knew, and so are its shadows; its upload holds every image, unless another
-    import still waits for the same bytes.
+    Its checkpoint is a copy of what the run knew, and what shadows said tells of single images; its
+    upload holds every image, unless another import still waits for the same bytes.
     """
     job = jobs.get(db, job_id)
     if job.status not in JOB_ENDED:

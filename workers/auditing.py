@@ -12,15 +12,13 @@ from torch import Tensor, nn
 from models_store import keys
 from models_store.audits import COLUMNS, Report
 from models_store.blobs import Kept
-from models_store.certificates import Use
 from models_store.events import moment
-from models_store.life import Goal
 from models_store.rungs import Subject
 from models_store.tables import Blob
-from workers import earlier, passes, report, scoring, slices, verdicts
+from workers import passes, report, scoring, slices, verdicts
 from workers.bench import Bench, Laid
-from workers.evidence import Certificate, Evidence, Finding, Retrain, Scores
-from workers.gathering import gather
+from workers.evidence import Evidence, Finding, Retrain, Scores
+from workers.gathering import gather, held, history
 from workers.report import Facts, VersionFacts
 from workers.scoring import Split
 from workers.slices import Slice
@@ -63,11 +61,14 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
     plan, fresh = _sliced(bench, candidate, plan)
     evidence = _evidence(bench, candidate, plan, gone)
+    made, removed = candidate.facts_after, laid.labels.cpu()[candidate.removed]
     judgement = verdicts.judge(
         evidence,
         tier=candidate.tier,
         attempt=candidate.attempt,
-        certificate=_certificate(bench, candidate, laid.labels.cpu()),
+        certificate=held(
+            bench, candidate.subject, candidate.original, made, candidate.goal, removed
+        ),
         require_certificate=candidate.subject.policy.require_certificate,
         accept_certificate=candidate.subject.policy.accept_certificate,
     )
@@ -151,22 +152,6 @@ def _evidence(
     )
 
 
-def _certificate(bench: Bench, candidate: Candidate, labels: Tensor) -> Certificate | None:
-    """What covers how the candidate was made; `labels` are (N,) int64 of all rows of the dataset."""
-    made, removed = candidate.facts_after, candidate.removed
-    if made.method is None or candidate.goal == "none":
-        return None
-    goal = Goal(candidate.goal)
-    use = Use(
-        method=made.method,
-        params=dict(made.params),
-        prune=dict(made.prune) if made.prune else None,
-        goal=goal,
-        size=len(labels[removed].unique()) if goal is Goal.CLASS else len(removed),
-    )
-    return earlier.certificate(bench.store, candidate.subject, candidate.original, use)
-
-
 def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
     """Classes that the line was trained on and of which no training data is left.
 
@@ -202,9 +187,9 @@ def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequenc
         sizes={part: len(rows) for part, rows in plan.parts.items()},
         nonmembers=nonmembers,
         people=_people(laid, candidate.removed),
-        history=earlier.audits(bench.store, subject, candidate.facts_before.number)
-        if candidate.goal != "none"
-        else [],
+        history=[]
+        if candidate.goal == "none"
+        else history(bench, subject, candidate.facts_before.number),
         provenance=candidate.provenance,
     )
 

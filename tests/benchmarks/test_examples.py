@@ -62,7 +62,7 @@ def test_vehicles_are_forgotten_and_faces_are_probed(pictures: Pictures) -> None
     assert all(0 <= row["faces"] <= 100 for row in found)
 
 
-@pytest.mark.parametrize("script", [backdoor])
+@pytest.mark.parametrize("script", [backdoor, transfer])
 def test_the_page_of_an_application_is_made_from_its_figures(script: ModuleType) -> None:
     place = parts.HERE / script.__name__.rpartition(".")[2]
     rows = json.loads(place.with_suffix(".json").read_text())["rows"]
