@@ -2,20 +2,24 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks import record
+from benchmarks import picture, record
+from workers.drawing import Axis, Frame, Panel
 from workers.statistics import proportion
 
 Row = Mapping[str, Any]
 
 AREAS = {"rmia.auc": "RMIA", "matched.auc": "matched", "same_class.margin": "same class"}
 """Areas under the curve that are shown beside the verdict."""
+
+FOUND = 0.8
+"""The smallest residue of which the audit can be trusted to find it is found so often."""
 
 TITLE = """## The audit before models of which the truth is known
 """
@@ -51,6 +55,8 @@ Nets retrained with a part of the forget set left in, on the small made world of
 {forgotten} forgotten samples, or a class of about as many. No threshold was chosen on these nets.
 *Found*: the audit fails them; the interval is of 95 % (Clopper and Pearson). A gate clears what
 leaves less than a quarter of what the attack saw in the original, so a small part left in passes.
+
+![Share of runs in which the audit found it, by how much was left](pictures/residue.svg)
 
 | left in | forgotten | found | inconclusive | passed | RMIA |
 |---|---|---|---|---|---|
@@ -121,9 +127,7 @@ def _residue(document: Row) -> Iterable[str]:
         return
     samples = next((row["forgotten"] for row in rows if row["kind"] == "samples"), "–")
     lines = []
-    by = itemgetter("kind", "share")
-    for (kind, share), group in groupby(sorted(rows, key=by), key=by):
-        same = list(group)
+    for kind, share, same in _by_share(rows):
         verdicts, n = Counter(row["verdict"] for row in same), len(same)
         _, low, high = proportion(verdicts["fail"], n)
         area = fmean(row["rmia_auc"] for row in same)
@@ -133,6 +137,33 @@ def _residue(document: Row) -> Iterable[str]:
         )
     head = RESIDUE.format(settings=record.said(document, "residue"), forgotten=samples)
     yield head + "\n".join(lines) + "\n"
+
+
+def _by_share(rows: Sequence[Row]) -> list[tuple[str, float, list[Row]]]:
+    by = itemgetter("kind", "share")
+    return [(*key, list(same)) for key, same in groupby(sorted(rows, key=by), key=by)]
+
+
+def power(rows: Sequence[Row]) -> str:
+    """How often a residue is found, as a picture: a panel for each kind, with 95 % intervals."""
+    panels: dict[str, Frame] = {}
+    for kind, share, same in _by_share(rows):
+        x = Axis(0.0, 0.55, "left in", share=True)
+        found = Axis(0.0, 1.0, "found", share=True)
+        frame = panels.setdefault(
+            kind, Frame(Panel(f"{kind}: share of runs that find it"), x, found)
+        )
+        fails = sum(row["verdict"] == "fail" for row in same)
+        passes = sum(row["verdict"] == "pass" for row in same)
+        value, low, high = proportion(fails, len(same))
+        frame.line("bar_line", [(share, low), (share, high)])
+        frame.dots("dot_estimate", [(share, value)], size=4)
+        frame.dots("dot_before", [(share, passes / len(same))], size=4)
+    for frame in panels.values():
+        frame.line("chance", [(0.0, FOUND), (0.55, FOUND)])
+        frame.axes()
+    legend = {"dot_estimate": "fails", "dot_before": "passes", "chance": f"{FOUND:.0%} of runs"}
+    return picture.svg([frame.panel for frame in panels.values()], 2, legend)
 
 
 def _cost(document: Row) -> Iterable[str]:

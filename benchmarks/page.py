@@ -66,8 +66,11 @@ BARS_HEAD = """### The bars
 
 
 def publish() -> None:
-    """Write the page of all results."""
+    """Write the page of all results, and its picture."""
     record.write(PAGE, whole())
+    residue = json.loads(AUDIT.read_text()).get("residue") if AUDIT.exists() else None
+    if residue:
+        record.write(PAGE.parent / "pictures" / "residue.svg", audit_page.power(residue))
 
 
 def whole() -> str:
