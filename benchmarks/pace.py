@@ -72,11 +72,11 @@ def _synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def matmul_rate() -> float:
-    """FLOP/s of the best square bfloat16 product: what the machine can do at most."""
+def matmul_rate(dtype: torch.dtype = torch.bfloat16) -> float:
+    """FLOP/s of the best square product: what the machine can do at most."""
     best, device = 0.0, "cuda" if torch.cuda.is_available() else "cpu"
     for size in SIZES[device]:
-        left = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+        left = torch.randn(size, size, dtype=dtype, device=device)
         left @ left
         for _ in range(TRIES):
             best = max(best, 2 * size**3 / seconds(lambda: left @ left))  # noqa: B023 - called now

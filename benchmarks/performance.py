@@ -72,6 +72,7 @@ class Bar:
 HIGHER, LOWER = "higher", "lower"
 BARS: Mapping[str, Bar] = {
     "G0_same_predictions": Bar(HIGHER, 0.995, 0.995),
+    "G0_bf16_over_fp32_matmul": Bar(HIGHER, None, None),
     "G1_textbook_over_shrink": Bar(HIGHER, 6, 10, (25, 50)),
     "G2_textbook_over_expanding": Bar(HIGHER, 3.5, 8, (15, 30)),
     "G3_textbook_over_l1_sparse": Bar(HIGHER, 3.5, 4, (5, 8)),

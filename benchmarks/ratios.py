@@ -141,12 +141,15 @@ def retained(bed: Bed) -> Ratios:
 
 
 def precision(bed: Bed) -> Ratios:
-    """How many predictions are the same in bfloat16 and in float32."""
+    """How many predictions are the same in bfloat16 and in float32, and what is to be gained."""
     test = bed.rows(~bed.images.train, PREDICTED)
     said = [
         scoring.score(bed.net(), test, precision=kind).logits.argmax(1) for kind in ("bf16", "fp32")
     ]
-    return {"G0_same_predictions": float((said[0] == said[1]).double().mean())}
+    return {
+        "G0_same_predictions": float((said[0] == said[1]).double().mean()),
+        "G0_bf16_over_fp32_matmul": pace.matmul_rate() / pace.matmul_rate(torch.float32),
+    }
 
 
 # ---- what they share -----------------------------------------------------------------------------
