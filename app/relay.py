@@ -14,6 +14,9 @@ from models_store.store import Store
 
 log = logging.getLogger("lethe.relay")
 
+CALM = 0.05
+"""Seconds between two rounds, at least: the first call is rung for at once, those behind it together."""
+
 
 class Relay:
     """Rings at once when woken; while it leads, also for jobs that others left unrung or lost."""
@@ -24,7 +27,8 @@ class Relay:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._reaped_at = -store.settings.reap_every.total_seconds()
-        self._stood_at, self._leads = -inf, False
+        self._rounded_at = self._stood_at = -inf
+        self._leads = False
         self._trouble = ""
         self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
 
@@ -50,7 +54,10 @@ class Relay:
     def _work(self) -> None:
         while not self._stopping.is_set():
             woken = self._woken.wait(self._store.settings.relay_every.total_seconds())
+            if woken and (pause := self._rounded_at + CALM - monotonic()) > 0:
+                self._stopping.wait(pause)  # so that many calls at once are one round
             self._woken.clear()
+            self._rounded_at = monotonic()
             try:
                 self._note(self.round(woken=woken))
             except Unavailable as away:
