@@ -4,20 +4,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
-from math import inf
 from threading import Lock
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    InterfaceError,
-    InvalidatePoolError,
-    OperationalError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -42,9 +33,6 @@ POSTGRESQL_OPTIONS = (
     "-c synchronous_commit=on "  # what was answered with 202 outlives the database's death
     "-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
 )
-
-REST = 1.0
-"""Seconds after which a connection is asked whether it lives still, before it is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,36 +122,18 @@ class Store:
 def connect(url: str) -> Engine:
     """An engine with our habits for either database."""
     if not url.startswith("sqlite"):
-        engine = create_engine(
+        return create_engine(
             url,
+            pool_pre_ping=True,
             pool_size=20,
             max_overflow=0,  # one above the size would be opened anew for each call
             pool_timeout=5,
             connect_args={"connect_timeout": 3, "options": POSTGRESQL_OPTIONS},
         )
-        event.listen(engine, "checkin", _note_rest)
-        event.listen(engine, "checkout", partial(_ask_after_rest, engine))
-        return engine
     engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _note_rest(connection: Any, record: Any) -> None:
-    del connection
-    record.info["rests_since"] = monotonic()
-
-
-def _ask_after_rest(engine: Engine, connection: Any, record: Any, proxy: Any) -> None:
-    """Before every use it would take as long as a statement; after a restart all are replaced."""
-    del proxy
-    if monotonic() - record.info.get("rests_since", inf) < REST:
-        return
-    try:
-        engine.dialect.do_ping(connection)
-    except engine.dialect.loaded_dbapi.Error as error:
-        raise InvalidatePoolError from error
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:
