@@ -85,7 +85,7 @@ def of(db: Session, request: ForgetRequest, settings: Settings) -> Plan:
         members=members,
     )
     lanes = [] if request.status is RequestStatus.SUCCEEDED else ladder.lanes()
-    (view,) = views.of_requests(db, [request])
+    view = views.request(db, request.owner, request.id)
     return Plan(
         request=request,
         out_of_design=view.out_of_design,

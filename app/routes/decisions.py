@@ -40,7 +40,7 @@ class Case:
         with self.store.begin() as db:
             found = requests.get(db, self.owner, self.request_id)
             stopping = act(db, found)
-            out = RequestOut.of(views.of_requests(db, [found])[0])
+            out = RequestOut.of(views.request(db, self.owner, self.request_id))
         self.relay.wake()
         status = 202 if stopping is not None else status
         return tagged(self.request, out, status=status, retry_after=POLL_SECONDS.get(out.status))
