@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from workers.kinds import RECALIBRATION, Samples
+from workers.retain_norm import normalised
 
 BatchNorm = Literal["retain", "frozen", "train", "recalibrate"]
 """By what BatchNorm normalises a batch while a method learns, and what it keeps.
@@ -138,21 +139,11 @@ def normalised_by(model: nn.Module, first: int, count: int) -> Iterator[None]:
     """
     layers = norms(model) if count - first > 1 else []
     for layer in layers:
-        layer.__dict__["forward"] = partial(_normalised, layer, first)
+        layer.__dict__["forward"] = partial(
+            normalised, weight=layer.weight, bias=layer.bias, first=first, eps=layer.eps
+        )
     try:
         yield
     finally:
         for layer in layers:
             del layer.__dict__["forward"]
-
-
-def _normalised(layer: _BatchNorm, first: int, inputs: Tensor) -> Tensor:
-    """(B, C, ...) -> the same shape; gradients go through the statistics, as in training."""
-    places = [0, *range(2, inputs.dim())]
-    var, mean = torch.var_mean(full(inputs[first:]), places, correction=0)
-    scale = torch.rsqrt(var + layer.eps)
-    shift = -mean * scale
-    if layer.affine:
-        scale, shift = scale * layer.weight, shift * layer.weight + layer.bias
-    shape = (1, -1, *[1] * (inputs.dim() - 2))
-    return torch.addcmul(shift.view(shape), inputs, scale.view(shape)).to(inputs.dtype)

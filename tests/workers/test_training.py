@@ -63,8 +63,25 @@ def test_a_batch_is_normalised_by_its_last_images_with_gradients_through_their_s
     alone = deepcopy(layer).train()(images[2:])
     torch.testing.assert_close(normalised(images)[2:], alone)
     assert torch.autograd.gradcheck(normalised, images.clone().requires_grad_())
+    assert torch.autograd.gradgradcheck(normalised, images.clone().requires_grad_())
     assert (layer.running_mean == 0).all()
     assert torch.equal(layer(images), deepcopy(layer)(images))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_in_bfloat16_has_the_same_gradients_but_for_rounding(affine: bool) -> None:
+    layer = nn.BatchNorm2d(4, affine=affine).eval()
+    images, above = (torch.randn(8, 4, 6, 6, generator=rng()) + shift for shift in (3.0, 0.0))
+    found = {}
+    for kind in (torch.bfloat16, torch.float32):
+        mine = images.to(kind, memory_format=torch.channels_last).requires_grad_()
+        with normalised_by(layer, 3, len(mine)):
+            out = layer(mine)
+        wanted = [mine, *layer.parameters()]
+        found[kind] = [out, *torch.autograd.grad(out, wanted, above.to(kind))]
+    assert found[torch.bfloat16][0].dtype == torch.bfloat16
+    for rough, exact in zip(*found.values(), strict=True):
+        assert (rough.float() - exact).abs().max() < 0.02 * exact.abs().max()
 
 
 def test_one_image_has_no_variance() -> None:
