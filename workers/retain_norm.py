@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm
 
-Gradients = tuple[Tensor, Tensor, Tensor, None, None]
-
 
 def normalised(
     inputs: Tensor, weight: Tensor | None, bias: Tensor | None, first: int, eps: float
@@ -48,7 +46,7 @@ class _Normalised(torch.autograd.Function):
         return batch_norm(inputs, mean, var, weight, bias, eps=0.0)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Gradients:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight, bias, mean, var = ctx.saved_tensors
         (above,) = gradients
         if torch.is_grad_enabled():  # someone wants the derivative of this one too
