@@ -33,9 +33,13 @@ low: the goal is the retrained row. In brackets is the difference to the mean of
 *gap* is the mean of the four distances. A retrained model is held against the others, so that its gap is
 what chance makes. *Fresh BatchNorm* is accuracy on forgotten images once the statistics are re-estimated:
 far above 100 - UA, nothing was forgotten. *AUC*: forgotten images against never-seen ones of their class;
-0.5 is no trace. Methods run with the parameters that they ship with (each row names them); `fisher`
-draws one label for each image. {timing}
+0.5 is no trace. {parameters} {timing}
 """
+
+PARAMETERS = """Methods run with the parameters of the house (each row of the file names them all): on the
+slice those of its recipe, `workers/recipes/cifar10_slice_all_cnn.toml`, which rehearsed *other* images on
+training images and a hold-out alone (class 7; 500 other samples), with at most six tries for each method;
+otherwise those that they ship with. `fisher` draws one label for each image."""
 
 TIMING = {
     True: "Seconds are those of one thread on one core, with other work on the machine: good for "
@@ -77,7 +81,11 @@ def written(file: Path) -> str:
     document = json.loads(file.read_text())
     rows = document["rows"]
     parts = [
-        HEAD.format(settings=said(document), timing=TIMING[document["settings"]["device"] == "cpu"])
+        HEAD.format(
+            settings=said(document),
+            parameters=PARAMETERS,
+            timing=TIMING[document["settings"]["device"] == "cpu"],
+        )
     ]
     for (data, target), title in TITLES.items():
         here = [row for row in rows if (row["data"], row["target"]) == (data, target)]

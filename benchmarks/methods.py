@@ -12,17 +12,21 @@ from torch import Tensor, nn
 
 from benchmarks import comparison, measure, nets, record, resume, trial
 from benchmarks import slice as sliced
-from benchmarks.cases import BENCH, SLICE, Case, cases
+from benchmarks.cases import BENCH, FULL, SLICE, Case, cases
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
 from benchmarks.gaps import REFERENCE, with_gaps
 from benchmarks.measure import Images, Sets
 from benchmarks.slice import CACHE, Slice
 from benchmarks.trial import Row
-from workers import methods, pruning, shelf
+from models_store.life import Goal
+from workers import methods, pruning, recipes, shelf
 from workers.batches import Feed
 from workers.kinds import Given, Method, Recipe
 from workers.methods.amnesiac import Amnesiac
 from workers.sparsity import Pruner
+
+DATASETS = {SLICE: "cifar10_slice", FULL: "cifar10"}
+"""Their names in the recipe files."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,10 @@ def row(bed: Bed, case: Case) -> Row:
 
 
 def made(case: Case) -> Method:
-    """A method as it ships, but for what the benchmark says otherwise."""
-    name = case.method or ""
-    return shelf.make(shelf.take(methods, Method, name), BENCH.get(name, {}))
+    """A method with the parameters of the house for such a model, but for what `BENCH` says."""
+    name, goal = case.method or "", Goal(case.target.partition(":")[0])
+    tuned = recipes.params(DATASETS[case.data], NET.architecture, NET.parameters, goal, name)
+    return shelf.make(shelf.take(methods, Method, name), tuned | BENCH.get(name, {}))
 
 
 def pruned(bed: Bed, case: Case, base: nn.Module) -> tuple[nn.Module, float]:

@@ -58,11 +58,9 @@ def shipped(bed: Bed) -> Ratios:
     runs = {name: run for name, (run, _) in ready.items()}
     runs["retrain"] = of_shelf("retrain").unlearn(bed.net(trained=False), given)
     paces = side_by_side(runs)
-    net = bed.net()
-    settled = seconds(lambda: settle(net, "retain", given.retain, given.rng, "bf16"))
     whole = {name: paces[name].whole + ready[name][1] for name in names}
     for name in ("boundary_shrink", "boundary_expanding"):
-        whole[name] += settled
+        whole[name] += settled(bed, given)
     retrain = paces["retrain"].whole
     return {
         "G5_shipped_retrain_over_shrink": retrain / whole["boundary_shrink"],
@@ -167,6 +165,12 @@ def prepared(method: Method, bed: Bed, given: Given) -> tuple[Steps, float]:
     found = method.prepare(net, given)
     before = time.perf_counter() - began
     return method.unlearn(net, replace(given, prepared=found)), before
+
+
+def settled(bed: Bed, given: Given) -> float:
+    """Seconds in which the shipped Boundary methods end: BatchNorm is estimated anew."""
+    net = bed.net()
+    return seconds(lambda: settle(net, "retain", given.retain, given.rng, "bf16"))
 
 
 def _whole(method: Method, bed: Bed, given: Given) -> float:
