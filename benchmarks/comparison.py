@@ -6,13 +6,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks import beside, pareto, picture, record
+from benchmarks import beside, pareto, picture, record, tried
 from benchmarks.gaps import dense
 
 Row = dict[str, Any]
 PAGE = record.ROOT / "docs" / "comparison.md"
 PICTURES = record.ROOT / "docs" / "pictures"
 OF_RESNET = record.RESULTS / "resnet18_cifar10.json"
+TUNED = record.RESULTS / "tuned_slice.json"
+RECIPE = record.ROOT / "workers" / "recipes" / "cifar10_slice_all_cnn.toml"
 SLICE, FULL = "slice", "cifar10"
 
 HEAD = """# How the methods compare
@@ -95,7 +97,8 @@ def written(file: Path) -> str:
             name = picture_name(target)
             parts.append(f"![Forgetting, utility and time](pictures/{name})")
     on_gpu = json.loads(OF_RESNET.read_text()) if OF_RESNET.exists() else None
-    parts += [*sparse(rows), *bars(rows), beside.written(on_gpu)]
+    search = tried.written(TUNED, RECIPE) if document["settings"]["device"] == "cpu" else []
+    parts += [*sparse(rows), *bars(rows), *search, beside.written(on_gpu)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import beside, comparison, faces, record, trial
+from benchmarks import beside, comparison, faces, record, trial, tried
 from benchmarks.gaps import with_gaps
 from benchmarks.record import RESULTS, ROOT
 
@@ -84,3 +84,22 @@ def test_the_page_in_the_tree_is_made_from_the_file_in_the_tree(file: str, page:
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def test_every_try_of_the_search_is_shown_and_the_taken_one_in_bold(tmp_path: Path) -> None:
+    tries = [({}, 0.3022), ({"gamma": 0.0003}, 0.0547)]
+    rows = [
+        {"goal": "class", "method": "l1_sparse", "params": params, "gap": gap}
+        for params, gap in tries
+    ]
+    (tmp_path / "tuned.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "recipe.toml").write_text(
+        'dataset = "d"\narchitecture = "a"\n[class.l1_sparse]\n'
+        "params = { gamma = 0.0003 }\nfound = { gap_untouched = 0.3094 }\n"
+    )
+
+    (text,) = tried.written(tmp_path / "tuned.json", tmp_path / "recipe.toml")
+
+    assert "an untouched net has 0.309 (a class)" in text
+    assert "| a class | `l1_sparse` | defaults: 0.302, **gamma 0.0003: 0.055** |" in text
+    assert tried.written(tmp_path / "nothing.json", tmp_path / "recipe.toml") == []

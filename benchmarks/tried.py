@@ -1,0 +1,47 @@
+"""What the search of the slice's recipe tried, as a section of the page that compares the methods."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models_store import recipe_files
+from models_store.life import Goal
+
+Row = dict[str, Any]
+
+HEAD = """## How the parameters were found
+
+Made by `python -m benchmarks.tuned` from `benchmarks/results/tuned_slice.json`: the search of `lethe tune`,
+which rehearses images that the tables above do not forget, at half the epochs, and looks at training images
+and a hold-out alone. A number is the mean distance of forgetting, retaining, generality and membership from
+what a retrained net would have; an untouched net has {untouched}. The first try has the method's own
+defaults; in bold what the recipe takes, which is left only for something clearly nearer (0.01). Methods
+that are not named here run with their defaults.
+
+| to forget | method | tries |
+|---|---|---|
+{lines}
+"""
+TITLES = {Goal.CLASS: "a class", Goal.SAMPLES: "samples"}
+
+
+def written(results: Path, recipe: Path) -> list[str]:
+    """The section; nothing before the search was run."""
+    if not results.exists():
+        return []
+    rows, taken = json.loads(results.read_text())["rows"], recipe_files.load(recipe.read_text())
+    lines, untouched = [], {}
+    for goal, methods in taken.tuned.items():
+        for name, best in sorted(methods.items()):
+            mine = [row for row in rows if (row["goal"], row["method"]) == (goal.value, name)]
+            tries = ", ".join(_try(row, best.params) for row in mine)
+            lines.append(f"| {TITLES[goal]} | `{name}` | {tries} |")
+            untouched[TITLES[goal]] = f"{best.found['gap_untouched']:.3f} ({TITLES[goal]})"
+    return [HEAD.format(untouched=" and ".join(untouched.values()), lines="\n".join(lines))]
+
+
+def _try(row: Row, best: Mapping[str, Any]) -> str:
+    params = ", ".join(f"{name} {value}" for name, value in row["params"].items())
+    said = f"{params or 'defaults'}: {row['gap']:.3f}"
+    return f"**{said}**" if row["params"] == best else said
