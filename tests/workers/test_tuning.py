@@ -176,6 +176,17 @@ def test_a_net_that_was_ruined_is_never_the_best() -> None:
     assert tuning.best(tries((0.9, 0.1), (0.0, 0.1)), wanted) == 0
 
 
+def test_whether_a_net_was_ruined_unseen_images_say_where_there_are_some() -> None:
+    wanted = {"forget": 0.0, "retain": 1.0, "unseen": 0.7}
+    defaults, anew, ruined = (
+        {"forget": forget, "retain": retain, "unseen": unseen}
+        for forget, retain, unseen in ((0.9, 1.0, 0.7), (0.0, 0.85, 0.7), (0.0, 1.0, 0.5))
+    )
+
+    assert tuning.best([defaults, anew], wanted) == 1
+    assert tuning.best([defaults, ruined], wanted) == 0
+
+
 def test_every_space_names_fields_of_its_method() -> None:
     for kind in SHELF.values():
         assert set(kind.space) <= {each.name for each in fields(kind)}  # type: ignore[arg-type]
