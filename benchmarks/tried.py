@@ -15,9 +15,9 @@ HEAD = """## How the parameters were found
 Made by `python -m benchmarks.tuned` from `benchmarks/results/tuned_slice.json`: the search of `lethe tune`,
 which rehearses images that the tables above do not forget, at half the epochs, and looks at training images
 and a hold-out alone. A number is the mean distance of forgetting, retaining, generality and membership from
-what a retrained net would have; an untouched net has {untouched}. The first try has the method's own
-defaults; in bold what the recipe takes, which is left only for something clearly nearer (0.01). Methods
-that are not named here run with their defaults.
+what a retrained net would have; an untouched net has {untouched}. In bold what the recipe takes: the method's
+own defaults, unless another try is nearer by 0.01 and has not ruined the net. Methods that are not named
+here run with their defaults.
 
 | to forget | method | tries |
 |---|---|---|
@@ -35,7 +35,7 @@ def written(results: Path, recipe: Path) -> list[str]:
     for goal, methods in taken.tuned.items():
         for name, best in sorted(methods.items()):
             mine = [row for row in rows if (row["goal"], row["method"]) == (goal.value, name)]
-            tries = ", ".join(_try(row, best.params) for row in mine)
+            tries = "; ".join(_try(row, best.params) for row in mine)
             lines.append(f"| {TITLES[goal]} | `{name}` | {tries} |")
             untouched[TITLES[goal]] = f"{best.found['gap_untouched']:.3f} ({TITLES[goal]})"
     return [HEAD.format(untouched=" and ".join(untouched.values()), lines="\n".join(lines))]

@@ -101,5 +101,5 @@ def test_every_try_of_the_search_is_shown_and_the_taken_one_in_bold(tmp_path: Pa
     (text,) = tried.written(tmp_path / "tuned.json", tmp_path / "recipe.toml")
 
     assert "an untouched net has 0.309 (a class)" in text
-    assert "| a class | `l1_sparse` | defaults: 0.302, **gamma 0.0003: 0.055** |" in text
+    assert "| a class | `l1_sparse` | defaults: 0.302; **gamma 0.0003: 0.055** |" in text
     assert tried.written(tmp_path / "nothing.json", tmp_path / "recipe.toml") == []
