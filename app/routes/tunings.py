@@ -169,8 +169,10 @@ def cancel_tuning(
     """Withdraw a tuning; one that runs stops at its next step."""
     with store.begin() as db:
         job = tunings.get(db, registry.get(db, model, lock=True), tuning)
-        desk.withdraw(db, job, "tuning", owner)
+        left = desk.withdraw(db, job, "tuning", owner)
         out = TuningOut.of(job)
+    for digest in left:
+        store.blobs.drop(digest)
     return tagged(request, out)
 
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -94,11 +95,13 @@ def test_what_was_adopted_can_be_had_as_a_recipe_file(door: TestClient, world: W
 
 
 def test_a_tuning_is_withdrawn_once(door: TestClient, world: World) -> None:
-    path = f"/models/zoo/tunings/{ordered(door)}/cancel"
+    tuning = ordered(door)
+    path, checkpoint = f"/models/zoo/tunings/{tuning}/cancel", world.paused(UUID(tuning))
 
     first, second = door.post(path), door.post(path)
 
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
+    assert not world.store.blobs.path(checkpoint).exists()
     assert (second.status_code, second.json()["type"]) == (409, "/problems/invalid-transition")
 
 
