@@ -35,8 +35,11 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Estimate:
     """
     if n < 1:
         raise ValueError("A proportion needs at least one sample.")
-    interval = stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
-    return Estimate(hits / n, float(interval.low), float(interval.high))
+    tail = (1 - confidence) / 2
+    # Quantiles of beta distributions: a thousand times quicker than scipy's search for the roots.
+    low = special.betaincinv(hits, n - hits + 1, tail) if hits else 0.0
+    high = special.betainccinv(hits + 1, n - hits, tail) if hits < n else 1.0
+    return Estimate(hits / n, float(low), float(high))
 
 
 def upper_bound(hits: int, n: int, confidence: float = 0.95) -> float:
