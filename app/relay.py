@@ -100,7 +100,7 @@ class Relay:
         for job_id in lost:
             with self._store.begin() as db:
                 reaped = desk.reap(db, job_id, self._store.settings)
-                left = desk.leftovers(db, job_id)
+                left = desk.leftovers(db, job_id) if reaped else []
             if reaped:
                 log.warning("job %s was lost by its worker and reaped", job_id)
             for digest in left:
