@@ -18,7 +18,8 @@ up: $(READY) ## The service on this machine, without PostgreSQL and Redis
 	$(BIN)/lethe up
 
 test: $(READY) ## All tests, in both modes; what cannot run here is listed at the end
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not gpu" --ignore tests/chaos --ignore tests/audit_bench
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu" \
+	    --ignore tests/chaos --ignore tests/audit_bench
 
 audit-bench: $(READY) ## Models of which the truth is known, good and bad, put before the audit
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/audit_bench

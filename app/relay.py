@@ -99,8 +99,12 @@ class Relay:
             lost = desk.lost(db)
         for job_id in lost:
             with self._store.begin() as db:
-                if desk.reap(db, job_id, self._store.settings):
-                    log.warning("job %s was lost by its worker and reaped", job_id)
+                reaped = desk.reap(db, job_id, self._store.settings)
+                left = desk.leftovers(db, job_id) if reaped else []
+            if reaped:
+                log.warning("job %s was lost by its worker and reaped", job_id)
+            for digest in left:
+                self._store.blobs.drop(digest)
 
     def _tend(self) -> None:
         """Withdraw what is past its grace, order it to be erased, and worn pools to be rebuilt."""

@@ -16,7 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the tests' houses
 
-from house import House, digits_npz, open_house
+from digits import digits_npz
+from house import House, open_house
 
 from benchmarks import record
 

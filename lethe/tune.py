@@ -10,7 +10,9 @@ from lethe.screen import Hand, hand
 
 app = typer.Typer(help="Tuned parameters.")
 
-COLUMNS = ("id", "method", "goal", "rehearsed", "status", "params", "gap", "gap_of_defaults")
+COLUMNS = (
+    "id", "method", "goal", "rehearsed", "status", "seconds", "params", "gap", "gap_of_defaults",
+)  # fmt: skip
 TRIAL_COLUMNS = ("number", "params", "gap", "figures", "seconds")
 TOML = "application/toml"
 

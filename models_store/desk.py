@@ -38,11 +38,14 @@ def page(
     return list(db.scalars(query))
 
 
-def withdraw(db: Session, job: Job, what: str, actor: str) -> None:
+def withdraw(db: Session, job: Job, what: str, actor: str) -> list[str]:
     """Withdraw a job that nobody waits for; one that runs stops at its next step.
 
     Args:
         what: it is, such as `tuning`.
+
+    Returns:
+        What `leftovers` returns.
 
     Raises:
         InvalidTransition: it has ended.
@@ -58,6 +61,7 @@ def withdraw(db: Session, job: Job, what: str, actor: str) -> None:
         raise InvalidTransition(f"The {what} is {job.status}.", status=job.status)
     db.refresh(job)
     events.append(db, f"{what}.cancel_requested", chain=job.model_id, actor=actor, job_id=job.id)
+    return leftovers(db, job.id)
 
 
 def attempts(db: Session, job_id: UUID) -> list[Attempt]:
@@ -182,7 +186,7 @@ def reap(db: Session, job_id: UUID, settings: Settings) -> bool:
 
 
 def leftovers(db: Session, job_id: UUID) -> list[str]:
-    """Digests of what a job that has ended leaves behind, for their bytes to go.
+    """Digests of what a job that has ended leaves behind, for their bytes to go; its rows forget them.
 
     Its checkpoint is a copy of what the run knew, and what shadows said tells of single images; its
     upload holds every image, unless another import still waits for the same bytes.

@@ -6,17 +6,26 @@ from statistics import median
 from typing import Any
 
 import rfc8785
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from models_store import costs, crew, jobs, prices
+from models_store import costs, crew, jobs, lineage, prices, rungs
 from models_store.claims import Claim
 from models_store.costs import Gauge, Sizes, UnknownCost
 from models_store.life import JobKind, JobStatus, Queue
 from models_store.prices import Past
 from models_store.rungs import Rung, Subject
 from models_store.settings import Settings
-from models_store.tables import Attempt, Dataset, Job, Offer, Worker
+from models_store.tables import (
+    Attempt,
+    Dataset,
+    Job,
+    Model,
+    Offer,
+    Sample,
+    Version,
+    Worker,
+)
 
 RECENT = 100
 """Finished jobs that are looked through."""
@@ -94,6 +103,45 @@ def foresee(db: Session, bill: Bill, worker: Worker) -> dict[str, Any] | None:
         "net": net,
         "work": asdict(work),
     }
+
+
+def rehearsed(
+    db: Session, model: Model, root: Version, job: Job, offer: Offer
+) -> dict[str, Any] | None:
+    """The prediction for a tuning: its method at the sizes of a rehearsal, once for each try.
+
+    Looking at the images counts for each try too, what a job takes beside that only once. None where
+    `foresee` says none, and while no worker is there that has measured the net.
+    """
+    settings: Settings = db.info["settings"]
+    subject, shorter = rungs.subject(db, model), offer.traits.get("rehearsal")
+    worker = likely(db, settings, job.queue, subject)
+    if worker is None or shorter is None:
+        return None
+    left = lineage.seen_rows(db, root, model.dataset_id).where(Sample.forgotten_by.is_(None))
+    label = job.task.get("label")
+    gone = job.task["size"] if label is None else _count(db, left.where(Sample.label == label))
+    sizes = Sizes(
+        forget=gone,
+        retain=round(shorter["shown"] * max(0, _count(db, left) - gone)),
+        unseen=db.get_one(Dataset, model.dataset_id).counts.get("holdout", 0),
+        scored=True,
+    )
+    bill = Bill(
+        subject=subject, method=offer.name, params=shorter["params"], prune=None,
+        recipe=root.recipe, sizes=sizes,
+    )  # fmt: skip
+    found = foresee(db, bill, worker)
+    if found is None:
+        return None
+    tries, method = shorter["tries"], found["unlearning_seconds"]
+    looking = found["work"]["auditing"] * worker.rates["nets"][found["net"]]["forward_rate"]
+    whole = found["seconds"] + (tries - 1) * (method + looking)
+    return found | {"unlearning_seconds": round(tries * method, 3), "seconds": round(whole, 3)}
+
+
+def _count(db: Session, rows: Select[int]) -> int:
+    return db.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
 def _recipe(db: Session, bill: Bill) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from models_store import (
     choices,
     datasets,
     events,
+    forecast,
     jobs,
     lineage,
     offers,
@@ -81,13 +82,15 @@ def order(db: Session, model: Model, wanted: Order, actor: str) -> Job:
         )
     choice = Choice(method=wanted.method, params={}, source="method", prune=None)
     choices.refuse_impossible(db, choice, model, root, served)
-    if not offers.check(db, "method", wanted.method, {}).traits.get("tunable"):
+    offer = offers.check(db, "method", wanted.method, {})
+    if not offer.traits.get("tunable"):
         raise InvalidParams(f"{wanted.method} has nothing to tune.")
     job = jobs.open_job(
         db, JobKind.TUNE, Queue.QUALITY, task=task,
         model_id=model.id, dataset_id=dataset.id, base_version=served.number,
     )  # fmt: skip
     job.method = wanted.method
+    job.prediction = forecast.rehearsed(db, model, root, job, offer)
     events.append(db, "tuning.ordered", chain=model.id, actor=actor, job_id=job.id, **task)
     return job
 
@@ -162,6 +165,7 @@ def finish(db: Session, claim: Claim, number: int, wanted: dict[str, Any]) -> Jo
         "gap": best.gap,
         "gap_of_defaults": tried[0].gap,
         "tries": len(tried),
+        "seconds": round(sum(trial.seconds for trial in tried), 3),
         "target": wanted,
     }
     return jobs.finish(db, claim, result)

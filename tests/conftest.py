@@ -90,6 +90,11 @@ def world(store: Store) -> World:
     return furnish(store)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Flows take longest and mostly wait: they begin first, so that no core is left with one alone."""
+    items.sort(key=lambda item: "flows" not in item.path.parts)
+
+
 def migrate(environment: dict[str, str], target: str = "head") -> None:
     """Bring a database to a revision by the command that operators use."""
     direction = "downgrade" if target == "base" else "upgrade"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from house import digits_npz
+from digits import digits_npz
 from sqlalchemy.orm import Session
 
 from models_store import datasets, intake, offers, registry, versions

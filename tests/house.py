@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from digits import digits_npz
 from services import dies_with_parent, free_port
 
 from lethe import rooms
@@ -205,32 +205,19 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def open_house(folder: Path, **environment: str) -> Iterator[House]:
-    """A migrated house without processes yet; whatever was started is killed at the end."""
+def open_house(folder: Path, *, migrated: bool = False, **environment: str) -> Iterator[House]:
+    """A migrated house without processes yet; whatever was started is killed at the end.
+
+    Args:
+        migrated: its database has our tables already.
+    """
     house = House(folder, surroundings(folder) | environment, free_port())
-    house.migrate()
     try:
+        if not migrated:
+            house.migrate()
         yield house
     finally:
         house.close()
-
-
-def digits_npz(folder: Path, count: int = 600) -> Path:
-    """scikit-learn's digits as an .npz, written by a process of its own."""
-    path = folder / "digits.npz"
-    code = (
-        "import numpy as np, sys\n"
-        "from sklearn.datasets import load_digits\n"
-        "d = load_digits(); n = int(sys.argv[2])\n"
-        "images = (d.images[:n] * 15.9375).astype('uint8')[..., None]\n"
-        "split = np.where(np.arange(n) % 4 == 0, 'test', 'train')\n"
-        "ids = np.array([f'digit-{i:04d}' for i in range(n)])\n"
-        "people = np.array([f'person-{i // 3:03d}' for i in range(n)])\n"
-        "np.savez(sys.argv[1], images=images, labels=d.target[:n], sample_id=ids,"
-        " subject_id=people, split=split)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(path), str(count)], check=True)
-    return path
 
 
 def furnish(house: House, epochs: int = 8) -> None:

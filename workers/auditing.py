@@ -57,9 +57,11 @@ class Candidate:
 def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
     """Put the questions of a tier and those below; the report, and the candidate's scores."""
     laid = bench.lay(candidate.subject.dataset_id)
+    with bench.store.begin() as db:
+        key = keys.hash_key(db)
     gone = gone_classes(laid.labels.cpu(), candidate)
     plan = scoring.plan(_split(laid, candidate), laid.labels, gone)
-    plan, fresh = _sliced(bench, candidate, plan)
+    plan, fresh = _sliced(laid, candidate, plan, key)
     evidence = _evidence(bench, candidate, plan, gone)
     made, removed = candidate.facts_after, laid.labels.cpu()[candidate.removed]
     judgement = verdicts.judge(
@@ -73,7 +75,7 @@ def audit(bench: Bench, candidate: Candidate) -> tuple[Report, Scores]:
         accept_certificate=candidate.subject.policy.accept_certificate,
     )
     facts = replace(
-        _facts(bench, candidate, plan, gone),
+        _facts(bench, candidate, plan, gone, key),
         slice=fresh.told() if fresh else None,
         references=0 if evidence.references is None else len(evidence.references.margins),
         retrains=len(evidence.retrains),
@@ -100,21 +102,18 @@ def _split(laid: Laid, candidate: Candidate) -> Split:
 
 
 def _sliced(
-    bench: Bench, candidate: Candidate, plan: scoring.Plan
+    laid: Laid, candidate: Candidate, plan: scoring.Plan, key: bytes
 ) -> tuple[scoring.Plan, Slice | None]:
     """The never-trained images of this attempt alone. All are scored, for those that follow."""
     if candidate.goal == "none":
         return plan, None
-    laid = bench.lay(candidate.subject.dataset_id)
-    with bench.store.begin() as db:
-        key = hmac.digest(keys.hash_key(db), candidate.subject.fingerprint.encode(), "sha256")
     found = slices.fresh(
         plan.parts["nonmembers"],
         candidate.removed,
         laid.labels.cpu(),
         laid.people,
         attempt=candidate.attempt,
-        key=key,
+        key=hmac.digest(key, candidate.subject.fingerprint.encode(), "sha256"),
     )
     return replace(plan, parts={**plan.parts, "nonmembers": found.rows}), found
 
@@ -161,11 +160,13 @@ def gone_classes(labels: Tensor, candidate: Candidate) -> Sequence[int]:
     return sorted(set(labels[candidate.training].unique().tolist()) - left)
 
 
-def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int]) -> Facts:
+def _facts(
+    bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequence[int], key: bytes
+) -> Facts:
     subject = candidate.subject
     laid = bench.lay(subject.dataset_id)
-    with bench.store.begin() as db:
-        salt, now = keys.hash_key(db), moment(db)
+    with bench.store.glance() as db:
+        now = moment(db)
     nonmembers = "none"
     if len(plan.parts["nonmembers"]):
         held = laid.split("holdout")
@@ -183,7 +184,7 @@ def _facts(bench: Bench, candidate: Candidate, plan: scoring.Plan, gone: Sequenc
         goal=candidate.goal,
         forgotten_classes=gone,
         requests=len(candidate.requests),
-        manifest=report.manifest(map(str, candidate.requested.tolist()), salt),
+        manifest=report.manifest(map(str, candidate.requested.tolist()), key),
         sizes={part: len(rows) for part, rows in plan.parts.items()},
         nonmembers=nonmembers,
         people=_people(laid, candidate.removed),

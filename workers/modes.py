@@ -64,9 +64,20 @@ def frozen(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def chance(device: torch.device, seed: int) -> Iterator[None]:
     """Layers that draw from the global generator draw what `seed` says, and leave no trace."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    # Not `torch.manual_seed`: for every kind of device that is not there it writes down the stack,
+    # which takes as long as a small net's forward pass.
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[number])
+    kept = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
         yield
+    finally:
+        for generator, state in zip(generators, kept, strict=True):
+            generator.set_state(state)
 
 
 # ---- BatchNorm ---------------------------------------------------------------------------------

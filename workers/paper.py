@@ -28,11 +28,9 @@ def render(report: Mapping[str, Any]) -> bytes:
 
 def _front(paper: Paper, report: Mapping[str, Any]) -> None:
     paper.say(paper.foot, 17, style="B")
-    paper.say(
-        f"{report['created_at'][:10]} · compared with version {report['models']['before']['number']}",
-        8.5,
-        FAINT,
-    )
+    beside = f" · compared with version {report['models']['before']['number']}"
+    nothing = report["request"]["goal"] == "none"
+    paper.say(f"{report['created_at'][:10]}{'' if nothing else beside}", 8.5, FAINT)
     paper.ln(4)
     top, tone = paper.get_y(), TONES[report["verdict"]]
     paper.set_left_margin(MARGIN + 5)
@@ -61,7 +59,7 @@ def _asked(paper: Paper, asked: Mapping[str, Any], data: Mapping[str, Any]) -> N
         )
     gone = [data["class_names"][label] for label in asked["forgotten_classes"]]
     if gone:
-        paper.say(f"Classes of which no training image is left: {', '.join(gone)}.")
+        paper.say(f"Gone: every training image of {', '.join(gone)}.")
     part = data["nonmembers"]["slice"]
     cut = f", part {part['number']} of {part['of']}" if part and part["of"] > 1 else ""
     paper.say(

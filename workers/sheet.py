@@ -17,6 +17,8 @@ MARGIN, GAP = 18.0, 6.0
 """Millimetres."""
 LETTERS = 12.5
 """Height of words in a panel, in its own units."""
+LARGEST = 7.5
+"""Points that they have at most, in a panel that is drawn larger."""
 
 Row = Sequence[str]
 
@@ -33,6 +35,7 @@ class Paper(FPDF):
         self.set_creation_date(datetime.fromisoformat(moment))
         self.set_lang("en")
         self.set_margins(MARGIN, 16)
+        self.c_margin = 0  # words begin where lines and panels do
         self.set_auto_page_break(auto=True, margin=18)
         self.add_page()
 
@@ -74,7 +77,7 @@ class Paper(FPDF):
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
             headings_style=FontFace(emphasis="BOLD", color=FAINT),
             line_height=3.9,
-            padding=1.1,
+            padding=(1.1, 1.8),
         ) as table:
             table.row(heads)
             for place, cells in enumerate(rows):
@@ -127,7 +130,7 @@ class Paper(FPDF):
         """Draw a panel with its corner there; `scale` is millimetres a unit."""
         for path in panel.paths:
             self._path(path, left, top, scale)
-        self.pen(LETTERS * scale / 0.3528, FAINT)
+        self.pen(min(LETTERS * scale / 0.3528, LARGEST), FAINT)
         for word in panel.words:
             wide = self.get_string_width(word.text)
             back = {"start": 0.0, "middle": wide / 2, "end": wide}[word.anchor]

@@ -35,8 +35,10 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Estimate:
     """
     if n < 1:
         raise ValueError("A proportion needs at least one sample.")
-    interval = stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
-    return Estimate(hits / n, float(interval.low), float(interval.high))
+    tail = (1 - confidence) / 2  # by the beta distribution: scipy's search for roots takes 2 ms
+    low = special.betaincinv(hits, n - hits + 1, tail) if hits else 0.0
+    high = special.betainccinv(hits + 1, n - hits, tail) if hits < n else 1.0
+    return Estimate(hits / n, float(low), float(high))
 
 
 def upper_bound(hits: int, n: int, confidence: float = 0.95) -> float:
@@ -109,9 +111,8 @@ class Auc:
         spread = sqrt(self.variance or self.null_variance) / (self.value * (1 - self.value))
         reach = float(stats.norm.ppf((1 + confidence) / 2)) * spread
         middle = special.logit(self.value)
-        return Estimate(
-            self.value, float(special.expit(middle - reach)), float(special.expit(middle + reach))
-        )
+        low, high = special.expit([middle - reach, middle + reach])
+        return Estimate(self.value, float(low), float(high))
 
 
 def placements(ours: Floats, theirs: Floats) -> Floats:

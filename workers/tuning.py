@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from workers.kinds import Given, Method, Steps
-from workers.rehearsal import Figures, Rehearsal, figures, gap, given, target
+from workers.rehearsal import KEPT, Figures, Rehearsal, figures, gap, given, target
 
 BUDGET = 6
 """Tries of a method, its defaults among them."""
@@ -56,6 +56,19 @@ def halved(method: Method) -> Method:
     names = known & {"epochs", "steps"} if "epochs" in known else ()
     shorter = {name: (getattr(method, name) + 1) // 2 for name in names}
     return replace(method, **shorter)  # type: ignore[type-var]
+
+
+def announced(kind: type[Method]) -> dict[str, Any]:
+    """By what a tuning is priced before it begins.
+
+    How many `tries`; the `params` by which each is shorter than the defaults; and the share of what
+    is retained that the method is `shown`.
+    """
+    usual, shorter = kind(), halved(kind())
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    told = {name: (getattr(usual, name), getattr(shorter, name)) for name in names}
+    params = {name: less for name, (whole, less) in told.items() if less != whole}
+    return {"tries": len(candidates(kind)), "params": params, "shown": 1 - KEPT}
 
 
 def trial(

@@ -21,7 +21,7 @@ from models_store.offers import Ability
 from models_store.recipe_files import RecipeFile
 from models_store.rungs import Subject
 from models_store.store import Store
-from workers import audits, gauge, methods, pruning, recipes, shelf
+from workers import audits, gauge, methods, pruning, recipes, shelf, tuning
 from workers.bench import KEPT, Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
@@ -110,6 +110,7 @@ def abilities() -> list[Ability]:
             "tunable": bool(kind.space),
             **_needs(kind),
         }
+        traits |= {"rehearsal": tuning.announced(kind)} if kind.space else {}
         found.append(_ability("method", name, kind, traits))
     for name, pruner in shelf.on(pruning, Pruner).items():
         found.append(_ability("pruner", name, pruner, _needs(pruner)))

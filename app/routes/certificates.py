@@ -194,6 +194,8 @@ def cancel_certificate(
     """Withdraw the order of a certificate; one that is being decided stops at the next step."""
     with store.begin() as db:
         row, job = certificates.get(db, certificate)
-        desk.withdraw(db, job, "certificate", owner)
+        left = desk.withdraw(db, job, "certificate", owner)
         out = CertificateOut.of(row, job)
+    for digest in left:
+        store.blobs.drop(digest)
     return tagged(request, out)

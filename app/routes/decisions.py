@@ -13,7 +13,7 @@ from app.openapi import follow
 from app.problems import refusals
 from app.routes.shapes import POLL_SECONDS, RequestOut
 from app.wire import In, Text, TheRelay, TheStore, tagged
-from models_store import decisions, requests, views
+from models_store import decisions, desk, requests, views
 from models_store.errors import InvalidTransition, NotFound, NotReady
 from models_store.tables import ForgetRequest
 
@@ -40,7 +40,10 @@ class Case:
         with self.store.begin() as db:
             found = requests.get(db, self.owner, self.request_id)
             stopping = act(db, found)
+            left = desk.leftovers(db, found.job_id) if found.job_id else []
             out = RequestOut.of(views.request(db, self.owner, self.request_id))
+        for digest in left:
+            self.store.blobs.drop(digest)
         self.relay.wake()
         status = 202 if stopping is not None else status
         return tagged(self.request, out, status=status, retry_after=POLL_SECONDS.get(out.status))

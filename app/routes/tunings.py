@@ -12,6 +12,7 @@ from app.negotiation import choose
 from app.openapi import follow
 from app.paging import page
 from app.problems import BadPageToken, NotAcceptable, refusals
+from app.routes.plans import Prediction
 from app.wire import In, Name, Out, Page, PageSize, PageToken, Small, TheRelay, TheStore, tagged
 from models_store import choices, desk, recipe_files, registry, tunings
 from models_store.errors import (
@@ -75,6 +76,10 @@ class TuningOut(Out):
     """The `label` of the class, or the `size` of the forget set."""
     base_version: int
     status: JobStatus
+    prediction: Prediction | None
+    """What all tries together should take; none where no worker is there that has measured the net."""
+    seconds: float | None
+    """What the method took in all tries, once it has succeeded."""
     params: dict[str, Any] | None
     """The best, once it has succeeded."""
     gap: float | None
@@ -89,7 +94,8 @@ class TuningOut(Out):
         """From the store's rows, and what a subclass adds."""
         result = job.result or {}
         rehearsed = {name: job.task[name] for name in ("label", "size") if name in job.task}
-        told = {name: result.get(name) for name in ("params", "gap", "gap_of_defaults", "target")}
+        names = ("seconds", "params", "gap", "gap_of_defaults", "target")
+        told = {name: result.get(name) for name in names}
         row = {**vars(job), "model": job.model_id, "goal": tunings.goal_of(job)}
         return cls.model_validate({**row, "rehearsed": rehearsed, **told, **more})
 
@@ -169,8 +175,10 @@ def cancel_tuning(
     """Withdraw a tuning; one that runs stops at its next step."""
     with store.begin() as db:
         job = tunings.get(db, registry.get(db, model, lock=True), tuning)
-        desk.withdraw(db, job, "tuning", owner)
+        left = desk.withdraw(db, job, "tuning", owner)
         out = TuningOut.of(job)
+    for digest in left:
+        store.blobs.drop(digest)
     return tagged(request, out)
 
 

@@ -26,7 +26,7 @@ class OfferOut(Out):
     """JSON Schema of its parameters."""
     traits: dict[str, Any]
     """Of a method: `designed_for` (class, samples), `needs`, `exact`, its `cost` in images, and whether
-    it is `tunable`; of a pruner `needs` and `exact`."""
+    it is `tunable`, and then by what `rehearsal`; of a pruner `needs` and `exact`."""
     offered_at: datetime
 
 

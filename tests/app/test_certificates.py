@@ -73,11 +73,13 @@ def test_they_are_listed_by_what_is_asked_for_and_page_by_page(
 
 
 def test_an_order_is_withdrawn_once(door: TestClient, world: World) -> None:
-    path = f"/certificates/{ordered(door)['id']}/cancel"
+    order = ordered(door)
+    path, checkpoint = f"/certificates/{order['id']}/cancel", world.paused(UUID(order["job"]))
 
     first, second = door.post(path), door.post(path)
 
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
+    assert not world.store.blobs.path(checkpoint).exists()
     assert (second.status_code, second.json()["type"]) == (409, "/problems/invalid-transition")
     assert door.get(f"/certificates/{UUID(int=0)}").status_code == 404
 

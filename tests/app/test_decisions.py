@@ -27,6 +27,19 @@ def test_a_queued_request_is_cancelled_at_once(door: TestClient, world: World) -
     assert (again.status_code, again.json()["type"]) == (409, "/problems/invalid-transition")
 
 
+def test_one_that_waits_for_another_attempt_leaves_no_checkpoint_when_it_is_cancelled(
+    door: TestClient, world: World
+) -> None:
+    where = door.post("/forget-requests", json=DEER).headers["location"]
+    checkpoint = world.paused(UUID(door.get(where).json()["job"]))
+    there = world.store.blobs.path(checkpoint).exists()
+
+    answer = door.post(f"{where}/cancel")
+
+    assert (there, answer.json()["status"]) == (True, "cancelled")
+    assert not world.store.blobs.path(checkpoint).exists()
+
+
 def test_cancelling_a_running_request_is_accepted(door: TestClient, world: World) -> None:
     where = door.post("/forget-requests", json=DEER).headers["location"]
     world.begin(UUID(door.get(where).json()["job"]))

@@ -3,14 +3,14 @@
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import text, update
 from world import World
 
 from app.relay import Relay
@@ -124,6 +124,20 @@ def test_a_lost_job_goes_back_to_the_queue(world: World) -> None:
         assert (job.status, job.failures) == (JobStatus.QUEUED, 1)
         assert desk.lost(db) == []
     assert world.request(request.id).status is RequestStatus.RUNNING
+
+
+def test_a_job_that_was_lost_for_the_last_time_leaves_no_checkpoint(world: World) -> None:
+    request = world.ask(DEER)
+    checkpoint = world.paused(request.job_id)
+    world.begin(request.job_id)
+    with world.store.begin() as db:
+        last = {"lease_expires_at": datetime(2000, 1, 1, tzinfo=UTC), "failures": 2}
+        db.execute(update(Job).values(last))
+
+    Relay(world.store).round()
+
+    assert world.request(request.id).status is RequestStatus.FAILED
+    assert not world.store.blobs.path(checkpoint).exists()
 
 
 def test_another_relay_leads_at_once_after_a_good_stop(world: World) -> None:

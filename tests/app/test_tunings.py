@@ -2,12 +2,14 @@
 
 import tomllib
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
 from world import World
 
-from models_store import offers, registry, tunings
+from models_store import crew, forecast, offers, registry, rungs, tunings
+from models_store.crew import Badge
 from models_store.offers import Ability
 from models_store.tables import Trial
 
@@ -93,12 +95,36 @@ def test_what_was_adopted_can_be_had_as_a_recipe_file(door: TestClient, world: W
     assert door.get("/models/zoo/tuned", headers={"Accept": "image/png"}).status_code == 406
 
 
+def test_an_order_says_what_all_tries_should_take(door: TestClient, world: World) -> None:
+    cost = {"trained": "epochs * (forget + retain)", "forwards": "0", "batch": "10"}
+    rehearsal = {"tries": 6, "params": {"epochs": 2}, "shown": 0.75}
+    net = {"forward_macs": 10**9, "training_macs": 3 * 10**9, "parameters": 10, "activations": 10,
+           "forward_rate": 0.01, "training_rate": 0.02}  # fmt: skip
+    with world.store.begin() as db:
+        traits = {"tunable": True, "cost": cost, "rehearsal": rehearsal}
+        offers.advertise(db, [Ability("method", "ssd", "Dampens.", {}, traits)])
+        known = forecast.net_of(rungs.subject(db, registry.get(db, "zoo")))
+        crew.sign_in(db, Badge("w-1", ["quality"], "cpu", "here", 7, {}))
+        crew.tell(db, "w-1", {"idle_bytes": 0, "audit": "forget", "nets": {known: net}})
+
+    tuning = finished(door, world)
+
+    shown = door.get(f"/models/zoo/tunings/{tuning}").json()
+    once = 2 * (8 + 0.75 * 24) * 3 * 0.02  # two epochs of a class of 8, and of the rest of 32
+    assert shown["prediction"]["unlearning_seconds"] == pytest.approx(6 * once)
+    assert shown["prediction"]["seconds"] == pytest.approx(6 * (once + 8 * 0.01) + 1)
+    assert shown["seconds"] == 3.0
+    assert door.get(f"/jobs/{tuning}").json()["prediction"]["seconds"] > 6 * once
+
+
 def test_a_tuning_is_withdrawn_once(door: TestClient, world: World) -> None:
-    path = f"/models/zoo/tunings/{ordered(door)}/cancel"
+    tuning = ordered(door)
+    path, checkpoint = f"/models/zoo/tunings/{tuning}/cancel", world.paused(UUID(tuning))
 
     first, second = door.post(path), door.post(path)
 
     assert (first.status_code, first.json()["status"]) == (200, "cancelled")
+    assert not world.store.blobs.path(checkpoint).exists()
     assert (second.status_code, second.json()["type"]) == (409, "/problems/invalid-transition")
 
 

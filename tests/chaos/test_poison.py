@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from house import digits_npz
+from digits import digits_npz
 from scene import SPECIAL, Scene
 
 from models_store.life import JOB_ENDED, RequestStatus

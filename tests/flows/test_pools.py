@@ -6,7 +6,7 @@ from typing import Any
 from house import House, wait
 
 HALVES = 6
-LONG = HALVES + 16
+LONG = HALVES + 8
 """Long enough to build for a request to come between."""
 
 

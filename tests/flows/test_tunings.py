@@ -20,6 +20,8 @@ def test_a_tuning_shows_its_tries_while_it_runs_and_makes_way(house: House) -> N
     found = house.get(f"/models/digits/tunings/{job}")
     assert [each["number"] for each in found["trials"]] == list(range(6))
     assert found["gap"] <= found["gap_of_defaults"]
+    assert found["prediction"]["unlearning_seconds"] > 0
+    assert found["seconds"] > 0
 
 
 def test_one_that_is_withdrawn_stops(house: House) -> None:

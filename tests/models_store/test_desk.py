@@ -6,6 +6,7 @@ from world import World, samples
 
 from models_store import desk, outcomes
 from models_store.life import Lane, Queue
+from models_store.tables import Job
 
 
 def waiting(world: World, *queues: Queue) -> list[UUID]:
@@ -17,6 +18,19 @@ def ask(world: World, row: int, lane: Lane) -> UUID:
     job_id = world.ask(samples(f"train/deer/{row:02d}"), lane=lane).job_id
     assert job_id is not None
     return job_id
+
+
+def test_a_job_that_is_withdrawn_while_it_waits_leaves_no_checkpoint(world: World) -> None:
+    job_id = ask(world, 0, Lane.QUALITY)
+    checkpoint = world.paused(job_id)
+
+    with world.store.begin() as db:
+        waiting = desk.leftovers(db, job_id)
+        left = desk.withdraw(db, db.get_one(Job, job_id), "tuning", "me")
+
+    assert (waiting, left) == ([], [checkpoint])
+    with world.store.read() as db:
+        assert db.get_one(Job, job_id).checkpoint is None
 
 
 def test_jobs_begin_in_the_order_of_their_queues(world: World) -> None:

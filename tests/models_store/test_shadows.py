@@ -6,7 +6,7 @@ from certified import GRANTED, begun, order, spoken
 from sqlalchemy import func, select
 from world import World
 
-from models_store import desk, erasure, jobs, retention, shadows
+from models_store import desk, erasure, jobs, outcomes, retention, shadows
 from models_store.errors import LostClaim
 from models_store.life import JobKind, JobStatus
 from models_store.store import Store
@@ -36,23 +36,25 @@ def test_a_later_attempt_finds_what_shadows_said_and_an_earlier_one_adds_nothing
 
 
 def test_what_shadows_said_goes_when_the_job_has_ended_however_it_ends(world: World) -> None:
-    done, withdrawn = order(world), order(world, params={"epochs": 2})
+    done, withdrawn, died = (order(world, params={"epochs": each}) for each in (1, 2, 3))
     (claim, series), (other, _) = begun(world, done.job_id), begun(world, withdrawn.job_id)
-    said, left = spoken(world, claim, 0), spoken(world, other, 0)
+    last, _ = begun(world, died.job_id)
+    said, waited, left = (spoken(world, each, 0) for each in (claim, other, last))
     with world.store.begin() as db:
         assert desk.leftovers(db, done.job_id) == []  # it still runs
         assert erasure.owned(db, said)
         shadows.finish(db, claim, series, GRANTED)
         jobs.give_back(db, other, "makes way")
-        desk.withdraw(db, db.get_one(Job, withdrawn.job_id), "certificate", "me")
+        by_the_door = desk.withdraw(db, db.get_one(Job, withdrawn.job_id), "certificate", "me")
+        outcomes.was_cancelled(db, last)  # and then its worker dies
 
     with world.store.begin() as db:
         by_the_worker = desk.leftovers(db, done.job_id)
         due = retention.models_to_tend(db)
         erasing = retention.tend(db, world.model_id)
-        by_the_leader = shadows.clear(db, withdrawn.job_id)
+        by_the_leader = shadows.clear(db, died.job_id)
 
-    assert by_the_worker == [said]
+    assert (by_the_worker, by_the_door) == ([said], [waited])
     assert due == [world.model_id]
     assert erasing is not None
     assert erasing.kind is JobKind.ERASE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import digits_npz
+from digits import digits_npz
 from sqlalchemy import select
 
 from models_store import audits, datasets, intake, lineage, offers, registry, versions

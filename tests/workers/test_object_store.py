@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from buckets import BUCKET, URL, Bucket, lead_to
+from digits import digits_npz
 from furniture import furnish
-from house import digits_npz
 from scene import Scene, staged
 from services import free_port
 

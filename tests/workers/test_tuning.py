@@ -51,6 +51,15 @@ def test_half_the_epochs_are_at_least_one() -> None:
     assert (half.epochs, half.steps) == (1, 3)  # type: ignore[attr-defined]
 
 
+def test_a_method_says_beforehand_what_its_tries_are() -> None:
+    l1_sparse = shelf.take(methods, Method, "l1_sparse")
+
+    told = tuning.announced(l1_sparse)
+
+    assert told == {"tries": 6, "params": {"epochs": 3, "steps": 200}, "shown": 0.9}
+    assert tuning.halved(l1_sparse()) == replace(l1_sparse(), **told["params"])
+
+
 def test_steps_that_are_no_updates_are_not_halved() -> None:
     assert tuning.halved(SHELF["influence"]()) == SHELF["influence"]()
 

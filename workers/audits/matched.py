@@ -84,8 +84,8 @@ class Matched(Audit):
         mine, yours = (SIGNALS[name](evidence.after.of(chosen)) for chosen in found)
         statistic, chance = _apart(mine, yours, *strata(evidence, found, self.strata))
         reason = f"Were they alike, so large a difference would have a chance of {chance:.2g}."
-        usual = [_apart(*a.never_saw, a.ours, a.theirs)[0] for a in attacks if a.never_saw]
-        if chance <= self.p_limit and len(set(usual)) > 1:
+        usual = _usual(attacks) if chance <= self.p_limit else []
+        if len(set(usual)) > 1:
             chance = max(chance, band(usual).chance(statistic))
             reason = (
                 f"Models that never saw the images differ by {np.mean(usual):.3f}; a difference "
@@ -102,6 +102,11 @@ class Matched(Audit):
             details={"nonmembers": len(yours)},
             p_value=chance,
         )
+
+
+def _usual(attacks: Sequence[Attack]) -> list[float]:
+    """The same distance, of models that never saw the images."""
+    return [_apart(*a.never_saw, a.ours, a.theirs)[0] for a in attacks if a.never_saw]
 
 
 def _apart(mine: Floats, yours: Floats, ours: Ints, theirs: Ints) -> tuple[float, float]:
