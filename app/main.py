@@ -1,5 +1,6 @@
 """The street door, put together: `uvicorn app.main:from_environment --factory`."""
 
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -85,6 +86,8 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _also(app.state.stopping.set, signal.getsignal(number)))
+    gc.collect()
+    gc.freeze()  # what is there now stays; to look through it again would hold up an answer
     app.state.relay.start()
     yield
     app.state.stopping.set()

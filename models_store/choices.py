@@ -7,6 +7,7 @@ fits it, else the method's own defaults. Whoever names any gets these, over the 
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from models_store import offers, registry
@@ -49,9 +50,17 @@ def by_lane(db: Session, model: Model, goal: str, lane: Lane) -> Choice:
     return by_name(db, model, goal, said.method, said.params, prune, said_by="policy")
 
 
+_OWN = select(TunedParams.params, TunedParams.job_id).where(
+    TunedParams.model_id == bindparam("model_id"),
+    TunedParams.goal == bindparam("goal"),
+    TunedParams.method == bindparam("method"),
+)
+
+
 def tuned(db: Session, model: Model, goal: str, method: str) -> tuple[dict[str, Any], str]:
     """Parameters for a method on a model where nobody names any, and where they come from."""
-    own = db.get(TunedParams, (model.id, Goal(goal), method))
+    asked = {"model_id": model.id, "goal": Goal(goal), "method": method}
+    own = db.execute(_OWN, asked).one_or_none()
     if own is not None:
         return own.params, f"tuning {own.job_id}"
     recipe = fitting(db, model)

@@ -2,10 +2,11 @@
 
 import hashlib
 from array import array
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from models_store.columns import among
@@ -41,13 +42,26 @@ def line(db: Session, version: Version) -> list[Version]:
 
 def trained_on(root: Version, dialect: str) -> ColumnElement[bool]:
     """The condition on `Sample` for what an imported or trained version has seen."""
-    if "splits" in root.trained_on:
-        return among(Sample.split, root.trained_on["splits"], dialect)
+    return seen(dialect, listed="splits" not in root.trained_on).params(root_of(root))
+
+
+@cache
+def seen(dialect: str, *, listed: bool) -> ColumnElement[bool]:
+    """The same with the parameters of `root_of`, for statements that are put together once."""
+    if not listed:
+        return among(Sample.split, "splits", dialect)
     return exists().where(
-        VersionSample.model_id == root.model_id,
-        VersionSample.number == root.number,
+        VersionSample.model_id == bindparam("root_model"),
+        VersionSample.number == bindparam("root_number"),
         VersionSample.position == Sample.position,
     )
+
+
+def root_of(root: Version) -> dict[str, Any]:
+    """What `seen` must know of an imported or trained version."""
+    if "splits" in root.trained_on:
+        return {"splits": root.trained_on["splits"]}
+    return {"root_model": root.model_id, "root_number": root.number}
 
 
 def covered(db: Session, version: Version) -> set[UUID]:

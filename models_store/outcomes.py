@@ -155,7 +155,7 @@ def was_cancelled(db: Session, claim: Claim) -> None:
     """The attempt stopped because somebody asked for it."""
     jobs.end(db, claim, JobStatus.CANCELLED, None)
     for request in ladder.members(db, claim):
-        requests.move(db, request, RequestStatus.CANCELLED, claim.worker, finished_at=now())
+        requests.move(db, request, RequestStatus.CANCELLED, claim.worker)
         decisions.let_go(db, request, registry.locked(db, request.model_id))
 
 

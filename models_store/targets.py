@@ -1,23 +1,26 @@
 """What a request names, found in the dataset and written down as rows."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Select,
+    Uuid,
+    bindparam,
     exists,
     func,
     insert,
-    literal,
     select,
     update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from models_store import keys, lineage
-from models_store.columns import among
+from models_store.columns import among, table
 from models_store.errors import UnknownSamples
 from models_store.life import RequestStatus
 from models_store.tables import Dataset, ForgetRequest, RequestSample, Sample, Version
@@ -52,24 +55,43 @@ def write_down(db: Session, request: ForgetRequest, dataset: Dataset, target: Ta
 
     Raises:
         UnknownSamples: IDs, a class or subjects that the dataset does not have; `unknown` lists
-            them (the first fifty) and nothing is written.
+            them (the first fifty). The transaction must be rolled back.
     """
-    dialect = db.get_bind().dialect.name
+    which: dict[str, Any] = {"request": request.id, "dataset": dataset.id}
+    known_as: dict[str, str] = {}
     if target.kind == "class":
-        found: ColumnElement[bool] = (Sample.label == label_of(dataset, target.label)) & (
-            Sample.split == "train"
-        )
+        which["label"] = label_of(dataset, target.label)
     else:
-        column = Sample.sample_id if target.kind == "samples" else Sample.subject
         known_as = {keys.hashed(db, name): name for name in target.names}
         known_as |= {name: name for name in target.names}  # erased or not
-        found = among(column, _known(db, dataset, column, target, known_as), dialect)
-    rows = select(literal(request.id), Sample.dataset_id, Sample.position)
-    rows = rows.where(Sample.dataset_id == dataset.id, found)
-    columns = ["request_id", "dataset_id", "position"]
-    writing = insert(RequestSample).from_select(columns, rows)
-    written = db.execute(writing.execution_options(preserve_rowcount=True))
-    return written.rowcount  # type: ignore[attr-defined,no-any-return] # of an INSERT it is known
+        which["names"] = [*known_as]
+    dialect = db.get_bind().dialect.name
+    written: int = db.execute(_named_rows(dialect, target.kind), which).rowcount  # type: ignore[attr-defined] # of an INSERT it is known
+    all_known = target.kind == "samples" and written == len(set(target.names))
+    if known_as and not all_known:
+        _refuse_unknown(db, dataset, target, known_as)
+    return written
+
+
+@cache
+def _named_rows(dialect: str, kind: str) -> Executable:
+    found = _is_named(dialect, kind)
+    rows = select(bindparam("request", type_=Uuid()), Sample.dataset_id, Sample.position)
+    rows = rows.where(Sample.dataset_id == bindparam("dataset"), found)
+    writing = insert(table(RequestSample)).from_select(["request_id", "dataset_id", "position"], rows)
+    return writing.execution_options(preserve_rowcount=True)
+
+
+def _is_named(dialect: str, kind: str) -> ColumnElement[bool]:
+    if kind == "class":
+        return (Sample.label == bindparam("label")) & (Sample.split == "train")
+    return among(_COLUMNS[kind], "names", dialect)
+
+
+_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "samples": Sample.sample_id,
+    "subjects": Sample.subject,
+}
 
 
 def label_of(dataset: Dataset, label: int | str | None) -> int:
@@ -86,15 +108,12 @@ def label_of(dataset: Dataset, label: int | str | None) -> int:
     )
 
 
-def _known(
-    db: Session, dataset: Dataset, column: Any, target: Target, known_as: dict[str, str]
-) -> list[str]:
-    """The identifiers as the dataset has them. Raises `UnknownSamples`."""
-    known = select(column).where(
-        Sample.dataset_id == dataset.id,
-        among(column, list(known_as), db.get_bind().dialect.name),
-    )
-    found = list(db.scalars(known.distinct()))
+def _refuse_unknown(
+    db: Session, dataset: Dataset, target: Target, known_as: dict[str, str]
+) -> None:
+    column = _COLUMNS[target.kind]
+    listed = among(column, [*known_as], db.get_bind().dialect.name)
+    found = db.scalars(select(column).where(Sample.dataset_id == dataset.id, listed).distinct())
     unknown = sorted(set(target.names) - {known_as[stored] for stored in found})
     if unknown:
         raise UnknownSamples(
@@ -103,44 +122,47 @@ def _known(
             unknown=unknown[:SHOWN],
             unknown_count=len(unknown),
         )
-    return found
 
 
-def survey(db: Session, request: ForgetRequest, served: Version) -> Named:
-    """Of the rows written down: which are new, which do earlier requests on this model name."""
-    root = lineage.line(db, served)[-1]
-    sample = (Sample.dataset_id == RequestSample.dataset_id) & (
-        Sample.position == RequestSample.position
-    )
-    rows = select(RequestSample).join(Sample, sample).where(_mine(request))
-    trained = lineage.trained_on(root, db.get_bind().dialect.name)
-    earlier = _earlier(request)
-    done = _named_by(earlier.where(ForgetRequest.status == RequestStatus.SUCCEEDED))
-    named = _named_by(earlier)
-    counts = (func.count(), func.count().filter(trained & ~done), func.count().filter(named))
-    count, to_do, again = db.execute(rows.with_only_columns(*counts)).one()
+def survey(db: Session, request: ForgetRequest, root: Version) -> Named:
+    """Of the rows written down: which are new, which do earlier requests on this model name.
+
+    Args:
+        root: the first version of the line that is served.
+    """
+    dialect, listed = db.get_bind().dialect.name, "splits" not in root.trained_on
+    asked = {"request": request.id, "model": request.model_id, **lineage.root_of(root)}
+    count, to_do, again = db.execute(_counts(dialect, listed=listed), asked).one()
     already: dict[str, Any] = {"count": again}
     if again:
-        ids = rows.where(named).with_only_columns(Sample.sample_id)
-        by = db.scalars(
-            earlier.where(RequestSample.request_id == request.id).distinct().limit(SHOWN)
-        )
         already |= {
-            "sample_ids": list(db.scalars(ids.order_by(Sample.position).limit(SHOWN))),
-            "requests": sorted(str(request_id) for request_id in by),
+            "sample_ids": list(db.scalars(_AGAIN, asked)),
+            "requests": sorted(str(request_id) for request_id in db.scalars(_BEFORE, asked)),
         }
     return Named(count=count, to_do=to_do, already=already)
 
 
-def _earlier(request: ForgetRequest) -> Select[UUID]:
+_MINE = RequestSample.request_id == bindparam("request")
+_ROWS = (
+    select(RequestSample)
+    .join(
+        Sample,
+        (Sample.dataset_id == RequestSample.dataset_id)
+        & (Sample.position == RequestSample.position),
+    )
+    .where(_MINE)
+)
+
+
+def _earlier() -> Select[UUID]:
     """Earlier requests on this model that name the row at hand (joined on `RequestSample`)."""
     other = aliased(RequestSample, name="earlier_sample")
     return (
         select(ForgetRequest.id)
         .join(other, other.request_id == ForgetRequest.id)
         .where(
-            ForgetRequest.model_id == request.model_id,
-            ForgetRequest.id != request.id,
+            ForgetRequest.model_id == bindparam("model"),
+            ForgetRequest.id != bindparam("request"),
             ForgetRequest.status.in_(FORGETTING),
             other.dataset_id == RequestSample.dataset_id,
             other.position == RequestSample.position,
@@ -148,22 +170,29 @@ def _earlier(request: ForgetRequest) -> Select[UUID]:
     )
 
 
-def _named_by(earlier: Select[UUID]) -> ColumnElement[bool]:
-    return exists(earlier.correlate(RequestSample))
+_EARLIER = _earlier()
+_NAMED = exists(_EARLIER.correlate(RequestSample))
+_DONE = exists(
+    _EARLIER.where(ForgetRequest.status == RequestStatus.SUCCEEDED).correlate(RequestSample)
+)
+_AGAIN = (
+    _ROWS.where(_NAMED).with_only_columns(Sample.sample_id).order_by(Sample.position).limit(SHOWN)
+)
+_BEFORE = _EARLIER.where(_MINE).distinct().limit(SHOWN)
 
 
-def _mine(request: ForgetRequest) -> ColumnElement[bool]:
-    return RequestSample.request_id == request.id
+@cache
+def _counts(dialect: str, *, listed: bool) -> Select[int, int, int]:
+    """All rows, those that are to be forgotten, and those that earlier requests name."""
+    new = lineage.seen(dialect, listed=listed) & ~_DONE
+    return _ROWS.with_only_columns(
+        func.count(), func.count().filter(new), func.count().filter(_NAMED)
+    )
 
 
 def mark(db: Session, request: ForgetRequest) -> None:
     """From now on no job retains what the request names."""
-    db.execute(
-        update(Sample)
-        .where(Sample.forgotten_by.is_(None), _in_request(request))
-        .values(forgotten_by=request.id)
-        .execution_options(synchronize_session=False)
-    )
+    db.execute(_MARK, {"request": request.id})
 
 
 def unmark(db: Session, request: ForgetRequest) -> None:
@@ -175,7 +204,7 @@ def unmark(db: Session, request: ForgetRequest) -> None:
         .where(
             other.dataset_id == Sample.dataset_id,
             other.position == Sample.position,
-            ForgetRequest.id != request.id,
+            ForgetRequest.id != bindparam("request"),
             ForgetRequest.status.in_(FORGETTING),
         )
         .limit(1)
@@ -183,14 +212,21 @@ def unmark(db: Session, request: ForgetRequest) -> None:
     )
     db.execute(
         update(Sample)
-        .where(Sample.forgotten_by == request.id, _in_request(request))
+        .where(Sample.forgotten_by == bindparam("request"), _IN_REQUEST)
         .values(forgotten_by=heir.scalar_subquery())
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
+        {"request": request.id},
     )
 
 
-def _in_request(request: ForgetRequest) -> ColumnElement[bool]:
-    # An explicit membership test lets the database start from the request's few rows.
-    positions = select(RequestSample.position).where(_mine(request))
-    dataset = select(RequestSample.dataset_id).where(_mine(request)).limit(1).scalar_subquery()
-    return (Sample.dataset_id == dataset) & Sample.position.in_(positions)
+_POSITIONS = select(RequestSample.position).where(_MINE)
+# An explicit membership test lets the database start from the request's few rows.
+_IN_REQUEST = (
+    Sample.dataset_id == select(RequestSample.dataset_id).where(_MINE).limit(1).scalar_subquery()
+) & Sample.position.in_(_POSITIONS)
+_MARK = (
+    update(Sample)
+    .where(Sample.forgotten_by.is_(None), _IN_REQUEST)
+    .values(forgotten_by=bindparam("request"))
+    .execution_options(synchronize_session=False)
+)

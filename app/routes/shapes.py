@@ -91,25 +91,20 @@ class RequestOut(Out):
     @classmethod
     def of(cls, view: RequestView) -> Self:
         """From the store's rows."""
-        request, job = view.request, view.job
-        runs = request.status is RequestStatus.RUNNING and job is not None
-        row = {name: getattr(request, name) for name in cls.model_fields if name not in DERIVED}
+        request = view.request
+        runs = request.status is RequestStatus.RUNNING
         return cls.model_validate(
             {
-                **row,
-                "phase": job.phase if runs and job is not None else None,
+                **request._asdict(),
+                "phase": request.phase if runs else None,
                 "job": request.job_id,
                 "model": request.model_id,
-                "model_name": view.model_name,
                 "out_of_design": view.out_of_design,
                 "next_actions": {
                     action: f"/forget-requests/{request.id}/{action}" for action in actions(view)
                 },
             }
         )
-
-
-DERIVED = {"phase", "job", "model", "model_name", "out_of_design", "next_actions"}
 
 
 def actions(view: RequestView) -> list[str]:
