@@ -7,7 +7,7 @@ from uuid import UUID
 
 import rfc8785
 from sqlalchemy import Executable, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from models_store import jobs
 from models_store.columns import inserting
@@ -15,18 +15,22 @@ from models_store.life import JobKind, JobStatus, Lane, Queue
 from models_store.tables import ForgetRequest, Job, JobRequest, Model
 
 
-WAITING = select(Job).where(
-    Job.model_id == bindparam("model_id"),
-    Job.batch == bindparam("batch"),
-    Job.status == JobStatus.QUEUED,
-    Job.attempt == 0,
+WAITING = (
+    select(Job)
+    .where(
+        Job.model_id == bindparam("model_id"),
+        Job.batch == bindparam("batch"),
+        Job.status == JobStatus.QUEUED,
+        Job.attempt == 0,
+    )
+    .options(load_only(Job.due_at))
 )
 """Put together once: each new request looks for the job that it may join."""
 
 
 @cache
 def _serving(dialect: str) -> Executable:
-    return inserting(dialect)(JobRequest).on_conflict_do_nothing()
+    return inserting(dialect, JobRequest).on_conflict_do_nothing()
 
 
 def open_rung(
@@ -69,8 +73,9 @@ def _join(
             db, JobKind.FORGET, queue, task=task, batch=batch, follows=follows,
             model_id=model.id, dataset_id=model.dataset_id,
         )  # fmt: skip
-    served = [{"job_id": job.id, "request_id": request.id} for request in members]
-    db.execute(_serving(db.get_bind().dialect.name), served)
+    serving = _serving(db.get_bind().dialect.name)
+    for request in members:
+        db.execute(serving, {"job_id": job.id, "request_id": request.id})
     due = [request.due_at for request in members if request.due_at is not None]
     job.due_at = min([*due, job.due_at] if job.due_at else due, default=None)
     return job

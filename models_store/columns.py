@@ -1,7 +1,7 @@
 """The grammar of the tables: naming, JSON, enums, and time as the database tells it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -132,9 +132,9 @@ def table(kind: type[Base]) -> Table:
     return kind.__table__
 
 
-def inserting(dialect: str) -> Callable[[type[Base]], postgresql.Insert | sqlite.Insert]:
+def inserting(dialect: str, kind: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """The INSERT of a database that can be told what to do where a row is there already."""
-    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table(kind))
 
 
 class Many(TypeDecorator[list[Any]]):

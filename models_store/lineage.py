@@ -2,7 +2,6 @@
 
 import hashlib
 from array import array
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -42,19 +41,16 @@ def line(db: Session, version: Version) -> list[Version]:
 
 def trained_on(root: Version, dialect: str) -> ColumnElement[bool]:
     """The condition on `Sample` for what an imported or trained version has seen."""
-    return seen(dialect, listed="splits" not in root.trained_on).params(root_of(root))
+    if "splits" in root.trained_on:
+        return among(Sample.split, root.trained_on["splits"], dialect)
+    return _listed(root.model_id, root.number)
 
 
-@cache
 def seen(dialect: str, *, listed: bool) -> ColumnElement[bool]:
     """The same with the parameters of `root_of`, for statements that are put together once."""
-    if not listed:
-        return among(Sample.split, "splits", dialect)
-    return exists().where(
-        VersionSample.model_id == bindparam("root_model"),
-        VersionSample.number == bindparam("root_number"),
-        VersionSample.position == Sample.position,
-    )
+    if listed:
+        return _listed(bindparam("root_model"), bindparam("root_number"))
+    return among(Sample.split, "splits", dialect)
 
 
 def root_of(root: Version) -> dict[str, Any]:
@@ -62,6 +58,14 @@ def root_of(root: Version) -> dict[str, Any]:
     if "splits" in root.trained_on:
         return {"splits": root.trained_on["splits"]}
     return {"root_model": root.model_id, "root_number": root.number}
+
+
+def _listed(model_id: Any, number: Any) -> ColumnElement[bool]:
+    return exists().where(
+        VersionSample.model_id == model_id,
+        VersionSample.number == number,
+        VersionSample.position == Sample.position,
+    )
 
 
 def covered(db: Session, version: Version) -> set[UUID]:

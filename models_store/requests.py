@@ -9,7 +9,7 @@ from sqlalchemy import Executable, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from models_store import batches, choices, events, lineage, offers, registry, targets
-from models_store.columns import inserting, now
+from models_store.columns import inserting, new_id, now, table
 from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
 from models_store.failpoints import failpoint
 from models_store.life import (
@@ -76,11 +76,11 @@ def submit(db: Session, ask: Ask) -> Submitted:
     )  # fmt: skip
     found = {"target_count": named.count, "already_forgotten": named.already}
     if registry.policy_of(model).require_approval:
-        move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner, **found)
+        accepted = move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner, **found)
     else:
-        _queue(db, request, model, served, named, ask.owner, **found)
+        accepted = _queue(db, request, model, served, named, ask.owner, **found)
     failpoint("submit.before_commit")
-    return Submitted(request, replayed=False)
+    return Submitted(accepted, replayed=False)
 
 
 def _earlier(db: Session, ask: Ask) -> ForgetRequest:
@@ -128,14 +128,15 @@ def _refuse_impossible(
 
 @cache
 def _adding(dialect: str) -> Executable:
-    return inserting(dialect)(ForgetRequest).on_conflict_do_nothing().returning(ForgetRequest)
+    row = inserting(dialect, ForgetRequest).on_conflict_do_nothing()
+    return row.returning(table(ForgetRequest).c.id)
 
 
 def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
-    """None: there is a request with this key."""
-    received = events.moment(db)
-    clock = DUE[ask.regime]
+    """What has been written down, before its first step; None: there is a request with this key."""
+    received, clock = events.moment(db), DUE[ask.regime]
     row = {
+        "id": new_id(),
         "owner": ask.owner,
         "key": ask.key,
         "body_digest": ask.body_digest,
@@ -150,7 +151,8 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         "received_at": received,
         "due_at": received + clock if clock else None,
     }
-    return db.scalar(_adding(db.get_bind().dialect.name), row)
+    added = db.scalar(_adding(db.get_bind().dialect.name), row)
+    return None if added is None else ForgetRequest(**row)
 
 
 def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
@@ -168,17 +170,16 @@ def _queue(
     named: Named,
     actor: str,
     **found: Any,
-) -> None:
+) -> ForgetRequest:
     targets.mark(db, request)
     if named.to_do == 0:
-        succeed(db, request, served.number, actor, **found)
-        return
+        return succeed(db, request, served.number, actor, **found)
     if request.method is None:
         job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
     else:
         traits = offers.check(db, "method", request.method, request.params).traits
         job = batches.open_method(db, model, request, traits)
-    move(db, request, RequestStatus.QUEUED, actor, job_id=job.id, **found)
+    return move(db, request, RequestStatus.QUEUED, actor, job_id=job.id, **found)
 
 
 @cache
@@ -200,7 +201,7 @@ def _step(status: RequestStatus, columns: tuple[str, ...]) -> Executable:
 
 def move(
     db: Session, request: ForgetRequest, status: RequestStatus, actor: str, **columns: Any
-) -> None:
+) -> ForgetRequest:
     """Take one step of `life.REQUEST_NEXT`, or raise `InvalidTransition`; tell the chain."""
     db.flush()
     values = {f"new_{name}": value for name, value in columns.items()}
@@ -211,17 +212,18 @@ def move(
             f"The request is {request.status} and cannot become {status}.", status=request.status
         )
     events.append(
-        db, f"request.{status}", chain=request.model_id, actor=actor,
-        request_id=request.id, job_id=request.job_id,
+        db, f"request.{status}", chain=moved.model_id, actor=actor,
+        request_id=moved.id, job_id=moved.job_id,
         **{key: value for key, value in columns.items() if key in ("failure", "version")},
     )  # fmt: skip
+    return moved
 
 
 def succeed(
     db: Session, request: ForgetRequest, version: int, actor: str, **columns: Any
-) -> None:
+) -> ForgetRequest:
     """A version that passed its policy's gates has forgotten what the request names."""
-    move(db, request, RequestStatus.SUCCEEDED, actor, version=version, **columns)
+    return move(db, request, RequestStatus.SUCCEEDED, actor, version=version, **columns)
 
 
 def fail(db: Session, request: ForgetRequest, failure: dict[str, Any], actor: str) -> None:
