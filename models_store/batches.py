@@ -23,7 +23,7 @@ WAITING = (
         Job.status == JobStatus.QUEUED,
         Job.attempt == 0,
     )
-    .options(load_only(Job.due_at))
+    .options(load_only(Job.due_at, Job.rung_at))
 )
 """Put together once: each new request looks for the job that it may join."""
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
+    Column,
     ColumnElement,
     DateTime,
     Dialect,
@@ -159,7 +160,7 @@ def _has_arrays(dialect: str) -> bool:
 
 
 def among(
-    column: InstrumentedAttribute[T] | InstrumentedAttribute[T | None],
+    column: InstrumentedAttribute[T] | InstrumentedAttribute[T | None] | Column[T],
     values: Sequence[T] | str,
     dialect: str,
 ) -> ColumnElement[bool]:

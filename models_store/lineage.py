@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from models_store.columns import among
+from models_store.columns import among, table
 from models_store.life import RequestStatus, VersionState
 from models_store.tables import (
     ForgetRequest,
@@ -50,7 +50,7 @@ def seen(dialect: str, *, listed: bool) -> ColumnElement[bool]:
     """The same with the parameters of `root_of`, for statements that are put together once."""
     if listed:
         return _listed(bindparam("root_model"), bindparam("root_number"))
-    return among(Sample.split, "splits", dialect)
+    return among(table(Sample).c.split, "splits", dialect)
 
 
 def root_of(root: Version) -> dict[str, Any]:
@@ -61,11 +61,9 @@ def root_of(root: Version) -> dict[str, Any]:
 
 
 def _listed(model_id: Any, number: Any) -> ColumnElement[bool]:
-    return exists().where(
-        VersionSample.model_id == model_id,
-        VersionSample.number == number,
-        VersionSample.position == Sample.position,
-    )
+    row, sample = table(VersionSample).c, table(Sample).c
+    found = row.model_id == model_id, row.number == number, row.position == sample.position
+    return exists().where(*found)
 
 
 def covered(db: Session, version: Version) -> set[UUID]:

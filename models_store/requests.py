@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Executable, bindparam, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, load_only
 
-from models_store import batches, choices, events, lineage, offers, registry, targets
+from models_store import batches, choices, events, lineage, offers, registry, targets, views
 from models_store.columns import inserting, new_id, now, table
 from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
 from models_store.failpoints import failpoint
@@ -23,8 +23,9 @@ from models_store.life import (
     RequestStatus,
     before,
 )
-from models_store.tables import Dataset, ForgetRequest, Model, Version
+from models_store.tables import Dataset, ForgetRequest, Job, Model, Offer, Version
 from models_store.targets import Named, Target
+from models_store.views import RequestView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Submitted:
     """The request, and whether it had been submitted before under the same key."""
 
     request: ForgetRequest
+    view: RequestView
     replayed: bool
 
 
@@ -64,10 +66,11 @@ def submit(db: Session, ask: Ask) -> Submitted:
     events.hold(db, str(model.id))
     request = _insert(db, ask, model)
     if request is None:
-        return Submitted(_earlier(db, ask), replayed=True)
+        earlier = _earlier(db, ask)
+        return Submitted(earlier, views.request(db, ask.owner, earlier.id), replayed=True)
     served, dataset = _ground(db, model)
     root = lineage.line(db, served)[-1]
-    _refuse_impossible(db, ask, model, root, served)
+    offer = _refuse_impossible(db, ask, model, root, served)
     targets.write_down(db, request, dataset, ask.target)
     named = targets.survey(db, request, root)
     events.append(
@@ -75,12 +78,13 @@ def submit(db: Session, ask: Ask) -> Submitted:
         kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method, prune=ask.prune,
     )  # fmt: skip
     found = {"target_count": named.count, "already_forgotten": named.already}
+    job = None
     if registry.policy_of(model).require_approval:
         accepted = move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner, **found)
     else:
-        accepted = _queue(db, request, model, served, named, ask.owner, **found)
+        accepted, job = _queue(db, request, model, served, named, ask.owner, **found)
     failpoint("submit.before_commit")
-    return Submitted(accepted, replayed=False)
+    return Submitted(accepted, views.accepted(accepted, model, job, offer), replayed=False)
 
 
 def _earlier(db: Session, ask: Ask) -> ForgetRequest:
@@ -98,6 +102,7 @@ def _earlier(db: Session, ask: Ask) -> ForgetRequest:
 
 _GROUND = (
     select(Version, Dataset)
+    .options(defer(Version.provenance), load_only(Dataset.name, Dataset.class_names))
     .join(Dataset, Dataset.id == bindparam("dataset_id"))
     .where(Version.model_id == bindparam("model_id"), Version.state.in_(SERVED))
 )
@@ -117,13 +122,13 @@ def _ground(db: Session, model: Model) -> tuple[Version, Dataset]:
 
 def _refuse_impossible(
     db: Session, ask: Ask, model: Model, root: Version, served: Version
-) -> None:
+) -> Offer:
     goal = Goal.of(ask.target.kind)
     if ask.method is not None:
         choice = choices.by_name(db, model, goal, ask.method, ask.params, ask.prune)
     else:
         choice = choices.by_lane(db, model, goal, ask.lane or Lane.FAST)
-    choices.refuse_impossible(db, choice, model, root, served)
+    return choices.refuse_impossible(db, choice, model, root, served)
 
 
 @cache
@@ -170,16 +175,16 @@ def _queue(
     named: Named,
     actor: str,
     **found: Any,
-) -> ForgetRequest:
+) -> tuple[ForgetRequest, Job | None]:
     targets.mark(db, request)
     if named.to_do == 0:
-        return succeed(db, request, served.number, actor, **found)
+        return succeed(db, request, served.number, actor, **found), None
     if request.method is None:
         job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
     else:
         traits = offers.check(db, "method", request.method, request.params).traits
         job = batches.open_method(db, model, request, traits)
-    return move(db, request, RequestStatus.QUEUED, actor, job_id=job.id, **found)
+    return move(db, request, RequestStatus.QUEUED, actor, job_id=job.id, **found), job
 
 
 @cache

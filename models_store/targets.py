@@ -14,10 +14,13 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    null,
     select,
+    type_coerce,
+    union_all,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models_store import keys, lineage
 from models_store.columns import among, table
@@ -135,59 +138,54 @@ def survey(db: Session, request: ForgetRequest, root: Version) -> Named:
     count, to_do, again = db.execute(_counts(dialect, listed=listed), asked).one()
     already: dict[str, Any] = {"count": again}
     if again:
+        found = db.execute(_AGAIN, asked).all()
         already |= {
-            "sample_ids": list(db.scalars(_AGAIN, asked)),
-            "requests": sorted(str(request_id) for request_id in db.scalars(_BEFORE, asked)),
+            "sample_ids": [row.sample_id for row in found if row.sample_id is not None],
+            "requests": sorted(str(row.request_id) for row in found if row.request_id is not None),
         }
     return Named(count=count, to_do=to_do, already=already)
 
 
-_MINE = RequestSample.request_id == bindparam("request")
-_ROWS = (
-    select(RequestSample)
-    .join(
-        Sample,
-        (Sample.dataset_id == RequestSample.dataset_id)
-        & (Sample.position == RequestSample.position),
-    )
-    .where(_MINE)
+_R, _N, _S = (table(kind).c for kind in (ForgetRequest, RequestSample, Sample))
+_OTHER = table(RequestSample).alias("earlier_sample").c
+_MINE = _N.request_id == bindparam("request")
+_ROWS = table(RequestSample).join(
+    table(Sample), (_S.dataset_id == _N.dataset_id) & (_S.position == _N.position)
 )
-
-
-def _earlier() -> Select[UUID]:
-    """Earlier requests on this model that name the row at hand (joined on `RequestSample`)."""
-    other = aliased(RequestSample, name="earlier_sample")
-    return (
-        select(ForgetRequest.id)
-        .join(other, other.request_id == ForgetRequest.id)
-        .where(
-            ForgetRequest.model_id == bindparam("model"),
-            ForgetRequest.id != bindparam("request"),
-            ForgetRequest.status.in_(FORGETTING),
-            other.dataset_id == RequestSample.dataset_id,
-            other.position == RequestSample.position,
-        )
-    )
-
-
-_EARLIER = _earlier()
-_NAMED = exists(_EARLIER.correlate(RequestSample))
+_EARLIER = select(_R.id).where(
+    _OTHER.request_id == _R.id,
+    _R.model_id == bindparam("model"),
+    _R.id != bindparam("request"),
+    _R.status.in_(FORGETTING),
+    _OTHER.dataset_id == _N.dataset_id,
+    _OTHER.position == _N.position,
+)
+"""Earlier requests on this model that name the row of `request_samples` at hand."""
+_NAMED = exists(_EARLIER.correlate(table(RequestSample)))
 _DONE = exists(
-    _EARLIER.where(ForgetRequest.status == RequestStatus.SUCCEEDED).correlate(RequestSample)
+    _EARLIER.where(_R.status == RequestStatus.SUCCEEDED).correlate(table(RequestSample))
 )
-_AGAIN = (
-    _ROWS.where(_NAMED).with_only_columns(Sample.sample_id).order_by(Sample.position).limit(SHOWN)
-)
-_BEFORE = _EARLIER.where(_MINE).distinct().limit(SHOWN)
+_IDS = (
+    select(_S.sample_id, _S.position)
+    .select_from(_ROWS)
+    .where(_MINE, _NAMED)
+    .order_by(_S.position)
+    .limit(SHOWN)
+).subquery()
+_REQUESTS = _EARLIER.where(_MINE).distinct().limit(SHOWN).subquery()
+_AGAIN = union_all(
+    select(_IDS, type_coerce(null(), Uuid()).label("request_id")),
+    select(null(), null(), _REQUESTS.c.id),
+).order_by("position")
+"""The first samples that others name too, and these others: put together once, like the rest."""
 
 
 @cache
 def _counts(dialect: str, *, listed: bool) -> Select[int, int, int]:
     """All rows, those that are to be forgotten, and those that earlier requests name."""
     new = lineage.seen(dialect, listed=listed) & ~_DONE
-    return _ROWS.with_only_columns(
-        func.count(), func.count().filter(new), func.count().filter(_NAMED)
-    )
+    counts = func.count(), func.count().filter(new), func.count().filter(_NAMED)
+    return select(*counts).select_from(_ROWS).where(_MINE)
 
 
 def mark(db: Session, request: ForgetRequest) -> None:
@@ -197,36 +195,32 @@ def mark(db: Session, request: ForgetRequest) -> None:
 
 def unmark(db: Session, request: ForgetRequest) -> None:
     """A withdrawn request lets go of its samples, as far as no other request names them."""
-    other = aliased(RequestSample)
     heir = (
-        select(other.request_id)
-        .join(ForgetRequest, ForgetRequest.id == other.request_id)
+        select(_OTHER.request_id)
         .where(
-            other.dataset_id == Sample.dataset_id,
-            other.position == Sample.position,
-            ForgetRequest.id != bindparam("request"),
-            ForgetRequest.status.in_(FORGETTING),
+            _R.id == _OTHER.request_id,
+            _OTHER.dataset_id == _S.dataset_id,
+            _OTHER.position == _S.position,
+            _R.id != bindparam("request"),
+            _R.status.in_(FORGETTING),
         )
         .limit(1)
-        .correlate(Sample)
+        .correlate(table(Sample))
     )
     db.execute(
-        update(Sample)
-        .where(Sample.forgotten_by == bindparam("request"), _IN_REQUEST)
-        .values(forgotten_by=heir.scalar_subquery())
-        .execution_options(synchronize_session=False),
+        update(table(Sample))
+        .where(_S.forgotten_by == bindparam("request"), _IN_REQUEST)
+        .values(forgotten_by=heir.scalar_subquery()),
         {"request": request.id},
     )
 
 
-_POSITIONS = select(RequestSample.position).where(_MINE)
 # An explicit membership test lets the database start from the request's few rows.
 _IN_REQUEST = (
-    Sample.dataset_id == select(RequestSample.dataset_id).where(_MINE).limit(1).scalar_subquery()
-) & Sample.position.in_(_POSITIONS)
+    _S.dataset_id == select(_N.dataset_id).where(_MINE).limit(1).scalar_subquery()
+) & _S.position.in_(select(_N.position).where(_MINE))
 _MARK = (
-    update(Sample)
-    .where(Sample.forgotten_by.is_(None), _IN_REQUEST)
+    update(table(Sample))
+    .where(_S.forgotten_by.is_(None), _IN_REQUEST)
     .values(forgotten_by=bindparam("request"))
-    .execution_options(synchronize_session=False)
 )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from models_store import audits, events, offers, versions
 from models_store.columns import table
 from models_store.errors import NotFinished, NotFound
-from models_store.life import REQUEST_ENDED, Goal, Lane, RequestStatus
+from models_store.life import REQUEST_ENDED, Goal, Lane, Phase, RequestStatus
 from models_store.policy import Policy
 from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model, Offer
 
@@ -22,10 +22,12 @@ T = TypeVar("T", Job, Model)
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request, the name of its model, and the job that serves it now or served it last."""
+    """A request, the name of its model, and how the job stands that serves it, or did so last."""
 
-    request: Row[Any]
-    """The columns of the request, `model_name`, and `phase` of the job."""
+    request: Row[Any] | ForgetRequest
+    """Its columns."""
+    model_name: str
+    phase: Phase | None
     rung: bool
     """A worker has been told of the job."""
     out_of_design: bool
@@ -64,6 +66,17 @@ def request(db: Session, owner: str, request_id: UUID) -> RequestView:
     return _views(db, [row])[0]
 
 
+def accepted(request: ForgetRequest, model: Model, job: Job | None, offer: Offer) -> RequestView:
+    """One that has just come in, without another look: its job, if it has one, has not begun."""
+    return RequestView(
+        request=request,
+        model_name=model.name,
+        phase=None,
+        rung=job is not None and job.rung_at is not None,
+        out_of_design=Goal.of(request.target["kind"]) not in offers.design(offer.traits),
+    )
+
+
 def page(
     db: Session,
     owner: str,
@@ -84,7 +97,8 @@ def page(
 def _page(given: frozenset[str]) -> Select[*tuple[Any, ...]]:
     filters = {
         "after": _R.id < bindparam("after"),
-        "status": _R.status == bindparam("status"),
+        # One plan for all states would read every request to find that none is queued.
+        "status": _R.status == bindparam("status", literal_execute=True),
         "model_id": _R.model_id == bindparam("model_id"),
     }
     chosen = [condition for name, condition in filters.items() if name in given]
@@ -98,6 +112,8 @@ def _views(db: Session, rows: Sequence[Row[Any]]) -> list[RequestView]:
     return [
         RequestView(
             request=row,
+            model_name=row.model_name,
+            phase=row.phase,
             rung=row.rung_at is not None,
             out_of_design=_out_of_design(row, designed),
         )

@@ -20,9 +20,10 @@ from app.routes.workshop import router as workshop
 from models_store.errors import Unavailable
 
 GUARDED = (
-    datasets, models, versions, audits, pools, tunings, certificates, forget_requests, decisions, records,
+    forget_requests, datasets, models, versions, audits, pools, tunings, certificates, decisions, records,
     jobs, workshop,
 )  # fmt: skip
+"""A call tries one after the other: what is polled stands first."""
 
 
 def include(app: FastAPI) -> None:

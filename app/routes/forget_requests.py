@@ -129,11 +129,10 @@ def ask_to_forget(
         return Response(plan.model_dump_json(), media_type="application/json")
     with store.begin() as db:
         submitted = requests.submit(db, ask)
-        view = views.request(db, owner, submitted.request.id)
     failpoint("submit.after_commit")
-    if view.request.job_id is not None and not view.rung:
+    if submitted.request.job_id is not None and not submitted.view.rung:
         relay.wake()
-    return _accepted(request, submitted, RequestOut.of(view))
+    return _accepted(request, submitted, RequestOut.of(submitted.view))
 
 
 def _accepted(request: Request, submitted: Submitted, out: RequestOut) -> Response:

@@ -93,18 +93,23 @@ class RequestOut(Out):
         """From the store's rows."""
         request = view.request
         runs = request.status is RequestStatus.RUNNING
+        row = {name: getattr(request, name) for name in cls.model_fields if name not in DERIVED}
         return cls.model_validate(
             {
-                **request._asdict(),
-                "phase": request.phase if runs else None,
+                **row,
+                "phase": view.phase if runs else None,
                 "job": request.job_id,
                 "model": request.model_id,
+                "model_name": view.model_name,
                 "out_of_design": view.out_of_design,
                 "next_actions": {
                     action: f"/forget-requests/{request.id}/{action}" for action in actions(view)
                 },
             }
         )
+
+
+DERIVED = {"phase", "job", "model", "model_name", "out_of_design", "next_actions"}
 
 
 def actions(view: RequestView) -> list[str]:
