@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,7 @@ from models_store import datasets, registry
 from models_store.columns import new_id
 from models_store.datasets import SampleRow
 from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus
+from models_store.settings import Settings
 from models_store.store import Store
 from models_store.tables import Blob, ForgetRequest, Job, RequestSample
 
@@ -194,6 +196,12 @@ def stored(request_id: UUID, model_id: UUID, job_id: UUID | None = None) -> dict
     }  # fmt: skip
 
 
+PACES = {
+    name: field.default
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.default, timedelta)
+}
+"""Production's: the tests' houses hurry."""
 OWNER = Keys.of([SecretStr(KEY)]).owner(KEY)
 
 
@@ -208,6 +216,7 @@ def opened(folder: Path) -> Iterator[tuple[Scene, Store]]:
         "LETHE_BROKER_URL": redis.url,
         "LETHE_BLOBS": str(folder / "blobs"),
         "LETHE_FAILPOINTS": "",
+        **{f"LETHE_{name.upper()}": f"PT{usual.total_seconds()}S" for name, usual in PACES.items()},
     }
     try:
         with staged(folder, "server", **where) as scene:

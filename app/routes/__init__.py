@@ -2,7 +2,7 @@
 
 from fastapi import Depends, FastAPI
 
-from app.auth import owner
+from app.auth import let_in
 from app.problems import Unauthenticated, refusals
 from app.routes.audits import router as audits
 from app.routes.certificates import router as certificates
@@ -31,7 +31,7 @@ def include(app: FastAPI) -> None:
     for router in GUARDED:
         app.include_router(
             router,
-            dependencies=[Depends(owner)],
+            dependencies=[Depends(let_in)],
             responses=refusals(Unauthenticated, Unavailable, "validation", "internal"),
         )
     app.include_router(house, responses=refusals("validation", "internal"))
