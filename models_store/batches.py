@@ -14,7 +14,6 @@ from models_store.columns import inserting
 from models_store.life import JobKind, JobStatus, Lane, Queue
 from models_store.tables import ForgetRequest, Job, JobRequest, Model
 
-
 WAITING = (
     select(Job)
     .where(

@@ -135,7 +135,8 @@ def table(kind: type[Base]) -> Table:
 
 def inserting(dialect: str, kind: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """The INSERT of a database that can be told what to do where a row is there already."""
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table(kind))
+    into = table(kind)
+    return postgresql.insert(into) if dialect == "postgresql" else sqlite.insert(into)
 
 
 class Many(TypeDecorator[list[Any]]):

@@ -64,16 +64,15 @@ def append(
 
 def hold(db: Session, name: str) -> str:
     """The hash of a chain's last event; the chain is ours until the end of the transaction."""
-    savepoint, last = _known(db).get(name, (None, None))
-    if last is not None and savepoint in (None, db.get_nested_transaction()):
-        return last  # one that a savepoint has seen may be gone with it, as may the lock
+    savepoint, last = _known(db).get(name, (None, ""))
+    if last and savepoint in (None, db.get_nested_transaction()):
+        return str(last)  # one that a savepoint has seen may be gone with it, as may the lock
     if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
         db.execute(_LOCK, {"chain": name})
     at, found = db.execute(_LAST, {"chain": name}).one()
-    last = found or GENESIS
     _known(db).setdefault(NOW, at)
-    _known(db)[name] = db.get_nested_transaction(), last
-    return last
+    _known(db)[name] = db.get_nested_transaction(), found or GENESIS
+    return found or GENESIS
 
 
 def moment(db: Session) -> datetime:

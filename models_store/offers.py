@@ -13,7 +13,6 @@ from models_store.columns import now
 from models_store.errors import InvalidParams
 from models_store.tables import Offer
 
-
 _OF_KIND = select(Offer).where(Offer.kind == bindparam("kind")).order_by(Offer.name)
 _ONE = _OF_KIND.where(Offer.name == bindparam("name"))
 _TRAITS = _OF_KIND.with_only_columns(Offer.name, Offer.traits)

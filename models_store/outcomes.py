@@ -24,7 +24,6 @@ from models_store import (
 from models_store import versions as shelf
 from models_store.audits import Report
 from models_store.claims import Claim
-from models_store.columns import now
 from models_store.life import JobKind, JobStatus, RequestStatus, VersionState
 from models_store.rungs import Rung
 from models_store.tables import Blob, Model, Version

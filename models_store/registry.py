@@ -14,7 +14,6 @@ from models_store.life import Lane
 from models_store.policy import Policy
 from models_store.tables import Model
 
-
 BY_ID, BY_NAME = (
     (query, query.with_for_update())
     for query in (select(Model).where(c == bindparam("which")) for c in (Model.id, Model.name))

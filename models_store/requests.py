@@ -191,7 +191,7 @@ def _queue(
 def _step(status: RequestStatus, columns: tuple[str, ...]) -> Executable:
     """A step of a request's life that also fills these columns, put together once."""
     ends = {"finished_at": now()} if status in REQUEST_ENDED else {}
-    values = {name: bindparam(f"new_{name}") for name in columns}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
     return (
         update(ForgetRequest)
         .where(
@@ -210,7 +210,8 @@ def move(
     """Take one step of `life.REQUEST_NEXT`, or raise `InvalidTransition`; tell the chain."""
     db.flush()
     values = {f"new_{name}": value for name, value in columns.items()}
-    moved = db.scalar(_step(status, tuple(columns)), {"request": request.id, **values})
+    step = _step(status, tuple(columns))
+    moved: ForgetRequest | None = db.scalar(step, {"request": request.id, **values})
     if moved is None:
         db.refresh(request)
         raise InvalidTransition(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -81,7 +80,9 @@ def _named_rows(dialect: str, kind: str) -> Executable:
     found = _is_named(dialect, kind)
     rows = select(bindparam("request", type_=Uuid()), Sample.dataset_id, Sample.position)
     rows = rows.where(Sample.dataset_id == bindparam("dataset"), found)
-    writing = insert(table(RequestSample)).from_select(["request_id", "dataset_id", "position"], rows)
+    writing = insert(table(RequestSample)).from_select(
+        ["request_id", "dataset_id", "position"], rows
+    )
     return writing.execution_options(preserve_rowcount=True)
 
 
@@ -162,9 +163,7 @@ _EARLIER = select(_R.id).where(
 )
 """Earlier requests on this model that name the row of `request_samples` at hand."""
 _NAMED = exists(_EARLIER.correlate(table(RequestSample)))
-_DONE = exists(
-    _EARLIER.where(_R.status == RequestStatus.SUCCEEDED).correlate(table(RequestSample))
-)
+_DONE = exists(_EARLIER.where(_R.status == RequestStatus.SUCCEEDED).correlate(table(RequestSample)))
 _IDS = (
     select(_S.sample_id, _S.position)
     .select_from(_ROWS)
