@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
 from models_store.columns import now
@@ -56,7 +56,7 @@ def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> b
     return all(offer is not None and bool(offer.traits.get("exact")) for offer in found)
 
 
-def designed_for(db: Session) -> dict[str, Collection[str]]:
+def designed_for(db: Session | Connection) -> dict[str, Collection[str]]:
     """The targets, `class` or `samples`, that each method on offer was designed for."""
     return {name: design(traits) for name, traits in db.execute(_TRAITS, {"kind": "method"})}
 

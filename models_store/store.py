@@ -54,7 +54,7 @@ class Store:
     bell: Bell
     _writing: sessionmaker[Session]
     _reading: sessionmaker[Session]
-    _glancing: sessionmaker[Session]
+    _glancing: Engine
     _turn: AbstractContextManager[object]
 
     @classmethod
@@ -75,10 +75,7 @@ class Store:
                 engine, expire_on_commit=False, info={"settings": settings, "kept": {}}
             ),
             _reading=sessionmaker(engine.execution_options(reads=True), expire_on_commit=False),
-            _glancing=sessionmaker(
-                engine.execution_options(reads=True, isolation_level="AUTOCOMMIT"),
-                expire_on_commit=False,
-            ),
+            _glancing=engine.execution_options(reads=True, isolation_level="AUTOCOMMIT"),
             # SQLite lets one write and has the others poll, luckless ones for ever: queue here.
             _turn=Lock() if settings.embedded else nullcontext(),
         )
@@ -101,12 +98,12 @@ class Store:
             yield db
 
     @contextmanager
-    def glance(self) -> Iterator[Session]:
-        """For one statement that reads: no transaction is begun, which would take twice as long.
+    def glance(self) -> Iterator[Connection]:
+        """For one statement that reads: without transaction or session it takes half as long.
 
         Raises `Unavailable`.
         """
-        with translated(), self._glancing() as db:
+        with translated(), self._glancing.connect() as db:
             yield db
 
     def home(self, digest: str) -> Blobs | Objects:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Integer, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from models_store import audits, events, offers, versions
@@ -58,7 +58,7 @@ _ONE = _SHOWN.where(_R.id == bindparam("request_id"), _R.owner == bindparam("own
 """Put together once: that takes as long as asking it."""
 
 
-def request(db: Session, owner: str, request_id: UUID) -> RequestView:
+def request(db: Session | Connection, owner: str, request_id: UUID) -> RequestView:
     """One request of this owner: it is polled. Raises `NotFound`."""
     row = db.execute(_ONE, {"request_id": request_id, "owner": owner}).one_or_none()
     if row is None:
@@ -106,7 +106,7 @@ def _page(given: frozenset[str]) -> Select[*tuple[Any, ...]]:
     return newest.limit(bindparam("limit", type_=Integer()))
 
 
-def _views(db: Session, rows: Sequence[Row[Any]]) -> list[RequestView]:
+def _views(db: Session | Connection, rows: Sequence[Row[Any]]) -> list[RequestView]:
     undecided = any(row.taken is None for row in rows)  # the policy will choose a method
     designed = offers.designed_for(db) if undecided else {}
     return [
