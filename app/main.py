@@ -57,6 +57,8 @@ def create(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        # `/metrics` is ours; nobody need look for other providers at each call.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.store, app.state.keys = store, keys
     app.state.relay, app.state.meter = Relay(store), Meter(store)

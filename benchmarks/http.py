@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the tests' house
 
 import world
 from forms import form, safetensors
-from house import KEY
+from house import KEY, QUICK
 from pydantic import SecretStr
 from scene import Scene, settings_of, staged
 from services import Postgres, Redis, free_port
@@ -32,7 +31,6 @@ from models_store import datasets, registry
 from models_store.columns import new_id
 from models_store.datasets import SampleRow
 from models_store.life import JobKind, JobStatus, Lane, Queue, RequestStatus
-from models_store.settings import Settings
 from models_store.store import Store
 from models_store.tables import Blob, ForgetRequest, Job, RequestSample
 
@@ -196,12 +194,6 @@ def stored(request_id: UUID, model_id: UUID, job_id: UUID | None = None) -> dict
     }  # fmt: skip
 
 
-PACES = {
-    name: field.default
-    for name, field in Settings.model_fields.items()
-    if isinstance(field.default, timedelta)
-}
-"""Production's: the tests' houses hurry."""
 OWNER = Keys.of([SecretStr(KEY)]).owner(KEY)
 
 
@@ -216,10 +208,11 @@ def opened(folder: Path) -> Iterator[tuple[Scene, Store]]:
         "LETHE_BROKER_URL": redis.url,
         "LETHE_BLOBS": str(folder / "blobs"),
         "LETHE_FAILPOINTS": "",
-        **{f"LETHE_{name.upper()}": f"PT{usual.total_seconds()}S" for name, usual in PACES.items()},
     }
     try:
         with staged(folder, "server", **where) as scene:
+            for hurried in QUICK:  # as in production
+                del scene.house.environment[hurried]
             scene.house.migrate()
             yield scene, Store.open(settings_of(scene.house.environment))
     finally:
