@@ -48,17 +48,23 @@ def _digest(key: str) -> bytes:
     return digest
 
 
-async def owner(
+async def let_in(
     request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> str:
-    """Who calls. Raises `Unauthenticated`."""
+) -> None:
+    """Find out who calls, once for each call. Raises `Unauthenticated`."""
     keys: Keys = request.app.state.keys
-    if not keys.digests:
+    if keys.digests:
+        name = keys.owner(sent.credentials) if sent else None
+    else:
         _refuse_strangers(request)
-        return LOCAL
-    name = keys.owner(sent.credentials) if sent else None
+        name = LOCAL
     if name is None:
         raise Unauthenticated("Send `Authorization: Bearer <key>` with a key that is known here.")
+    request.scope["owner"] = name
+
+
+async def _owner(request: Request) -> str:
+    name: str = request.scope["owner"]
     return name
 
 
@@ -74,4 +80,5 @@ def _refuse_strangers(request: Request) -> None:
         )
 
 
-Owner = Annotated[str, Depends(owner)]
+Owner = Annotated[str, Depends(_owner)]
+"""Who calls, behind a router that has let them in."""

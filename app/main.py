@@ -1,5 +1,6 @@
 """The street door, put together: `uvicorn app.main:from_environment --factory`."""
 
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -56,6 +57,8 @@ def create(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        # `/metrics` is ours; nobody need look for other providers at each call.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.store, app.state.keys = store, keys
     app.state.relay, app.state.meter = Relay(store), Meter(store)
@@ -85,6 +88,8 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _also(app.state.stopping.set, signal.getsignal(number)))
+    gc.collect()
+    gc.freeze()  # what is there now stays; to look through it again would hold up an answer
     app.state.relay.start()
     yield
     app.state.stopping.set()

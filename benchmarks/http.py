@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the tests' house
 
 import world
 from forms import form, safetensors
-from house import KEY
+from house import KEY, QUICK
 from pydantic import SecretStr
 from scene import Scene, settings_of, staged
 from services import Postgres, Redis, free_port
@@ -211,6 +211,8 @@ def opened(folder: Path) -> Iterator[tuple[Scene, Store]]:
     }
     try:
         with staged(folder, "server", **where) as scene:
+            for hurried in QUICK:  # as in production
+                del scene.house.environment[hurried]
             scene.house.migrate()
             yield scene, Store.open(settings_of(scene.house.environment))
     finally:

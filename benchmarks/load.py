@@ -89,7 +89,11 @@ async def _together(url: str, headers: dict[str, str], calls: Sequence[Call]) ->
 
 
 def _client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    limits = httpx.Limits(
+        max_connections=CONNECTIONS,
+        max_keepalive_connections=CONNECTIONS,
+        keepalive_expiry=2,  # the server closes after 5: whoever uses one then is cut off
+    )
     return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=30)
 
 

@@ -4,9 +4,12 @@ Whoever names no parameters gets those that were tuned for the model, else those
 fits it, else the method's own defaults. Whoever names any gets these, over the method's defaults.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
+from sqlalchemy import bindparam, null, select, type_coerce, union_all
 from sqlalchemy.orm import Session
 
 from models_store import offers, registry
@@ -49,28 +52,51 @@ def by_lane(db: Session, model: Model, goal: str, lane: Lane) -> Choice:
     return by_name(db, model, goal, said.method, said.params, prune, said_by="policy")
 
 
+_FILES = select(Offer.name, Offer.traits).where(Offer.kind == "tuned").order_by(Offer.name)
+_NO_FILE = type_coerce(null(), Offer.name.type), type_coerce(null(), Offer.traits.type)
+_TUNED = union_all(
+    select(TunedParams.job_id, TunedParams.params, *_NO_FILE).where(
+        TunedParams.model_id == bindparam("model_id"),
+        TunedParams.goal == bindparam("goal"),
+        TunedParams.method == bindparam("method"),
+    ),
+    _FILES.with_only_columns(null(), null(), Offer.name, Offer.traits).order_by(None),
+)
+"""The model's own parameters for a method, and all recipe files."""
+
+
 def tuned(db: Session, model: Model, goal: str, method: str) -> tuple[dict[str, Any], str]:
     """Parameters for a method on a model where nobody names any, and where they come from."""
-    own = db.get(TunedParams, (model.id, Goal(goal), method))
-    if own is not None:
-        return own.params, f"tuning {own.job_id}"
-    recipe = fitting(db, model)
-    if recipe is not None and method in recipe.traits[goal]:
-        return recipe.traits[goal][method], f"recipe {recipe.name}"
+    asked = {"model_id": model.id, "goal": Goal(goal), "method": method}
+    files = []
+    for job_id, params, *file in db.execute(_TUNED, asked):
+        if job_id is not None:
+            return params, f"tuning {job_id}"
+        files.append(tuple(file))
+    recipe, traits = _fitting(db, model, sorted(files, key=itemgetter(0)))
+    if recipe is not None and method in traits[goal]:
+        return traits[goal][method], f"recipe {recipe}"
     return {}, "method"
 
 
-def fitting(db: Session, model: Model) -> Offer | None:
+def fitting(db: Session, model: Model) -> str | None:
     """The recipe file for this architecture, with these parameters, on a dataset of this name."""
+    return _fitting(db, model, db.execute(_FILES).all())[0]
+
+
+def _fitting(
+    db: Session, model: Model, files: Sequence[Sequence[Any]]
+) -> tuple[str | None, dict[str, Any]]:
     name = db.get_one(Dataset, model.dataset_id).name
     mine = {"dataset": name, "architecture": model.architecture, "parameters": model.parameters}
-    return next((o for o in offers.listed(db, "tuned") if mine.items() <= o.traits.items()), None)
+    fits = ((file, traits) for file, traits in files if mine.items() <= traits.items())
+    return next(fits, (None, {}))
 
 
 def refuse_impossible(
     db: Session, choice: Choice, model: Model, root: Version, on: Version
-) -> None:
-    """Raise `InvalidParams` or `NoRecipe` where this cannot run.
+) -> Offer:
+    """The method's offer; raise `InvalidParams` or `NoRecipe` where this cannot run.
 
     Args:
         root: the first version of the line. on: the version that it would run on.
@@ -89,3 +115,4 @@ def refuse_impossible(
             f"{model.name!r} was registered without its recipe: register the recipe, or choose "
             "the quality lane."
         )
+    return offer

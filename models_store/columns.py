@@ -1,7 +1,7 @@
 """The grammar of the tables: naming, JSON, enums, and time as the database tells it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
+    Column,
     ColumnElement,
     DateTime,
     Dialect,
@@ -19,7 +20,10 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    Table,
+    Text,
     any_,
+    bindparam,
     func,
     literal,
     select,
@@ -30,7 +34,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, mapped_column
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 T = TypeVar("T", str, int)
 
@@ -123,18 +127,48 @@ Stamp = Annotated[datetime, mapped_column(server_default=now())]
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 
 
-def inserting(dialect: str) -> Callable[[type[Base]], postgresql.Insert | sqlite.Insert]:
+def table(kind: type[Base]) -> Table:
+    """The bare table: statements on it are quicker, as no objects are made or looked after."""
+    assert isinstance(kind.__table__, Table)
+    return kind.__table__
+
+
+def inserting(dialect: str, kind: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """The INSERT of a database that can be told what to do where a row is there already."""
-    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+    into = table(kind)
+    return postgresql.insert(into) if dialect == "postgresql" else sqlite.insert(into)
+
+
+class Many(TypeDecorator[list[Any]]):
+    """Values of a type, however many, as one parameter."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, each: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.each = each
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(self.each) if _has_arrays(dialect.name) else Text())
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:
+        return value if _has_arrays(dialect.name) else json.dumps(value)
+
+
+def _has_arrays(dialect: str) -> bool:
+    return dialect == "postgresql"
 
 
 def among(
-    column: InstrumentedAttribute[T] | InstrumentedAttribute[T | None],
-    values: Sequence[T],
+    column: InstrumentedAttribute[T] | InstrumentedAttribute[T | None] | Column[T],
+    values: Sequence[T] | str,
     dialect: str,
 ) -> ColumnElement[bool]:
-    """Is the column one of `values`? One parameter, however many values there are."""
-    if dialect == "postgresql":
-        return column == any_(literal(list(values), ARRAY(column.type)))
-    listed = func.json_each(json.dumps(list(values))).table_valued("value")
-    return column.in_(select(listed.c.value))
+    """Is the column one of `values`, or of what the parameter of this name will hold (a list)?"""
+    many = Many(column.type)
+    listed = bindparam(values, type_=many) if isinstance(values, str) else literal([*values], many)
+    if _has_arrays(dialect):
+        return column == any_(listed)
+    each = func.json_each(listed).table_valued("value")
+    return column.in_(select(each.c.value))

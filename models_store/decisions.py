@@ -25,7 +25,7 @@ def cancel(db: Session, request: ForgetRequest, actor: str) -> Job | None:
     job = db.get(Job, request.job_id) if request.job_id else None
     if job is not None and job.status is JobStatus.RUNNING and _alone(db, job, request):
         return _ask_to_stop(db, job, request, actor)
-    move(db, request, RequestStatus.CANCELLED, actor, finished_at=now())
+    move(db, request, RequestStatus.CANCELLED, actor)
     if job is not None and job.status is JobStatus.QUEUED:
         _leave(db, job, request)
     let_go(db, request, model)
@@ -96,7 +96,7 @@ def deny(db: Session, request: ForgetRequest, reason: str, detail: str, actor: s
     registry.locked(db, request.model_id)
     _still(db, request, RequestStatus.AWAITING_APPROVAL)
     decision = {"denied_by": actor, "reason": reason, "detail": detail}
-    move(db, request, RequestStatus.DENIED, actor, decision=decision, finished_at=now())
+    move(db, request, RequestStatus.DENIED, actor, decision=decision)
 
 
 def retry(db: Session, request: ForgetRequest, actor: str) -> None:

@@ -8,15 +8,29 @@ from typing import Any
 from uuid import UUID
 
 import rfc8785
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
-from models_store.columns import now
+from models_store.columns import now, table
 from models_store.tables import Event
 
 HOUSE = "house"
 GENESIS = "0" * 64
 NOW = "now"
+
+
+_CLOCK = select(now())
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("chain"), 0)))
+_LAST = select(
+    now(),
+    select(Event.hash)
+    .where(Event.chain == bindparam("chain"))
+    .order_by(Event.seq.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
+_ADD = insert(table(Event))
+"""Each put together once: every transition asks them."""
 
 
 def append(
@@ -28,10 +42,11 @@ def append(
     request_id: UUID | None = None,
     job_id: UUID | None = None,
     **facts: Any,
-) -> Event:
+) -> None:
     """Add a link to a model's chain (or the house's), in the transaction of what it tells."""
     name = str(chain) if chain else HOUSE
-    before = _head(db, name)
+    db.flush()
+    before = hold(db, name)
     payload = {
         **facts,
         "type": type,
@@ -41,38 +56,30 @@ def append(
         "job": str(job_id) if job_id else None,
     }
     body = rfc8785.dumps(payload).decode()
-    event = Event(
-        chain=name,
-        type=type,
-        actor=actor,
-        request_id=request_id,
-        job_id=job_id,
-        payload=body,
-        prev_hash=before,
-        hash=link(before, body),
-    )
-    db.add(event)
-    db.flush()
-    _known(db)[name] = event
-    return event
+    last = link(before, body)
+    row = {"chain": name, "type": type, "actor": actor, "request_id": request_id, "job_id": job_id}
+    db.execute(_ADD, {**row, "payload": body, "prev_hash": before, "hash": last})
+    _known(db)[name] = db.get_nested_transaction(), last
 
 
-def _head(db: Session, name: str) -> str:
+def hold(db: Session, name: str) -> str:
     """The hash of a chain's last event; the chain is ours until the end of the transaction."""
-    ours: Event | None = _known(db).get(name)
-    if ours is not None and ours in db:  # it is out if a savepoint was rolled back, as is the lock
-        return ours.hash
+    savepoint, last = _known(db).get(name, (None, ""))
+    if last and savepoint in (None, db.get_nested_transaction()):
+        return str(last)  # one that a savepoint has seen may be gone with it, as may the lock
     if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
-        db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
-    last = select(Event.hash).where(Event.chain == name).order_by(Event.seq.desc()).limit(1)
-    return db.scalar(last) or GENESIS
+        db.execute(_LOCK, {"chain": name})
+    at, found = db.execute(_LAST, {"chain": name}).one()
+    _known(db).setdefault(NOW, at)
+    _known(db)[name] = db.get_nested_transaction(), found or GENESIS
+    return found or GENESIS
 
 
 def moment(db: Session) -> datetime:
     """When this transaction took place: what the only clock that counts says at its first asking."""
     said = _known(db).get(NOW)
     if said is None:
-        said = db.scalar(select(now()))
+        said = db.scalar(_CLOCK)
         _known(db)[NOW] = said
     assert isinstance(said, datetime)
     return said

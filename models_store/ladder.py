@@ -61,7 +61,9 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
     policy = registry.policy_of(model)
     lane = rung.lane and policy.next_rung(rung.lane, has_recipe=rung.recipe is not None)
     if lane is not None and waiting:
-        batches.open_rung(db, model, waiting, lane, follows=job.id)
+        following = batches.open_rung(db, model, waiting, lane, follows=job.id)
+        for request in waiting:
+            request.job_id = following.id
         return
     failure = {
         "code": "audit_failed",

@@ -5,10 +5,10 @@ from array import array
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from models_store.columns import among
+from models_store.columns import among, table
 from models_store.life import RequestStatus, VersionState
 from models_store.tables import (
     ForgetRequest,
@@ -43,11 +43,27 @@ def trained_on(root: Version, dialect: str) -> ColumnElement[bool]:
     """The condition on `Sample` for what an imported or trained version has seen."""
     if "splits" in root.trained_on:
         return among(Sample.split, root.trained_on["splits"], dialect)
-    return exists().where(
-        VersionSample.model_id == root.model_id,
-        VersionSample.number == root.number,
-        VersionSample.position == Sample.position,
-    )
+    return _listed(root.model_id, root.number)
+
+
+def seen(dialect: str, *, listed: bool) -> ColumnElement[bool]:
+    """The same with the parameters of `root_of`, for statements that are put together once."""
+    if listed:
+        return _listed(bindparam("root_model"), bindparam("root_number"))
+    return among(table(Sample).c.split, "splits", dialect)
+
+
+def root_of(root: Version) -> dict[str, Any]:
+    """What `seen` must know of an imported or trained version."""
+    if "splits" in root.trained_on:
+        return {"splits": root.trained_on["splits"]}
+    return {"root_model": root.model_id, "root_number": root.number}
+
+
+def _listed(model_id: Any, number: Any) -> ColumnElement[bool]:
+    row, sample = table(VersionSample).c, table(Sample).c
+    found = row.model_id == model_id, row.number == number, row.position == sample.position
+    return exists().where(*found)
 
 
 def covered(db: Session, version: Version) -> set[UUID]:

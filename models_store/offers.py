@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
 from models_store.columns import now
 from models_store.errors import InvalidParams
 from models_store.tables import Offer
+
+_OF_KIND = select(Offer).where(Offer.kind == bindparam("kind")).order_by(Offer.name)
+_ONE = _OF_KIND.where(Offer.name == bindparam("name"))
+_TRAITS = _OF_KIND.with_only_columns(Offer.name, Offer.traits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def advertise(db: Session, abilities: Sequence[Ability]) -> None:
 
 def listed(db: Session, kind: str) -> list[Offer]:
     """All offers of a kind, by name."""
-    return list(db.scalars(select(Offer).where(Offer.kind == kind).order_by(Offer.name)))
+    return list(db.scalars(_OF_KIND, {"kind": kind}))
 
 
 def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> bool:
@@ -52,10 +56,9 @@ def is_exact(db: Session, method: str, prune: dict[str, Any] | None = None) -> b
     return all(offer is not None and bool(offer.traits.get("exact")) for offer in found)
 
 
-def designed_for(db: Session) -> dict[str, Collection[str]]:
+def designed_for(db: Session | Connection) -> dict[str, Collection[str]]:
     """The targets, `class` or `samples`, that each method on offer was designed for."""
-    found = db.execute(select(Offer.name, Offer.traits).where(Offer.kind == "method"))
-    return {name: design(traits) for name, traits in found}
+    return {name: design(traits) for name, traits in db.execute(_TRAITS, {"kind": "method"})}
 
 
 def design(traits: dict[str, Any]) -> Collection[str]:
@@ -70,7 +73,7 @@ def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
     Raises:
         InvalidParams: no worker offers it, or `errors` lists each parameter that does not fit.
     """
-    offer = db.get(Offer, (kind, name))
+    offer = db.scalar(_ONE, {"kind": kind, "name": name})
     if offer is None:
         raise _unknown(db, kind, name)
     errors = [

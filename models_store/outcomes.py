@@ -24,7 +24,6 @@ from models_store import (
 from models_store import versions as shelf
 from models_store.audits import Report
 from models_store.claims import Claim
-from models_store.columns import now
 from models_store.life import JobKind, JobStatus, RequestStatus, VersionState
 from models_store.rungs import Rung
 from models_store.tables import Blob, Model, Version
@@ -155,7 +154,7 @@ def was_cancelled(db: Session, claim: Claim) -> None:
     """The attempt stopped because somebody asked for it."""
     jobs.end(db, claim, JobStatus.CANCELLED, None)
     for request in ladder.members(db, claim):
-        requests.move(db, request, RequestStatus.CANCELLED, claim.worker, finished_at=now())
+        requests.move(db, request, RequestStatus.CANCELLED, claim.worker)
         decisions.let_go(db, request, registry.locked(db, request.model_id))
 
 

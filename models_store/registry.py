@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,12 @@ from models_store.errors import InvalidParams, NameTaken, NotFound
 from models_store.life import Lane
 from models_store.policy import Policy
 from models_store.tables import Model
+
+BY_ID, BY_NAME = (
+    (query, query.with_for_update())
+    for query in (select(Model).where(c == bindparam("which")) for c in (Model.id, Model.name))
+)
+"""Put together once: every call that names a model asks one of them. The second of each locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,12 @@ def register(db: Session, new: NewModel, actor: str) -> Model:
 
 def get(db: Session, id_or_name: str, *, lock: bool = False) -> Model:
     """By id or by name; locked, nobody else changes its requests or versions. `NotFound`."""
+    which: UUID | str
     try:
-        which = Model.id == UUID(id_or_name)
+        query, which = BY_ID, UUID(id_or_name)
     except ValueError:
-        which = Model.name == id_or_name
-    query = select(Model).where(which)
-    found = db.scalar(query.with_for_update() if lock else query)
+        query, which = BY_NAME, id_or_name
+    found = db.scalar(query[lock], {"which": which})
     if found is None:
         raise NotFound(f"There is no model {id_or_name!r}.")
     return found

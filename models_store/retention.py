@@ -169,7 +169,9 @@ def erasable_rows(db: Session, dataset_id: UUID) -> list[int]:
         .where(Model.dataset_id == dataset_id, Version.state != VersionState.ERASED)
         .order_by(Version.number)  # the oldest remember most
     )
-    met = _met(dataset_id)
+    met, oldest = _met(dataset_id), db.scalar(alive.limit(1))
+    if oldest is not None:  # mostly it remembers all of them, and no row need be read
+        met = met.where(~lineage.keeps(db, oldest))
     rows = set(db.scalars(met))
     for version in db.scalars(alive) if rows else ():
         rows -= set(db.scalars(met.where(lineage.keeps(db, version))))

@@ -1,5 +1,6 @@
 """The store as one object: transactions in sight, bytes by digest, and the bell."""
 
+import select
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -8,7 +9,13 @@ from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -47,7 +54,7 @@ class Store:
     bell: Bell
     _writing: sessionmaker[Session]
     _reading: sessionmaker[Session]
-    _glancing: sessionmaker[Session]
+    _glancing: Engine
     _turn: AbstractContextManager[object]
 
     @classmethod
@@ -68,10 +75,7 @@ class Store:
                 engine, expire_on_commit=False, info={"settings": settings, "kept": {}}
             ),
             _reading=sessionmaker(engine.execution_options(reads=True), expire_on_commit=False),
-            _glancing=sessionmaker(
-                engine.execution_options(reads=True, isolation_level="AUTOCOMMIT"),
-                expire_on_commit=False,
-            ),
+            _glancing=engine.execution_options(reads=True, isolation_level="AUTOCOMMIT"),
             # SQLite lets one write and has the others poll, luckless ones for ever: queue here.
             _turn=Lock() if settings.embedded else nullcontext(),
         )
@@ -94,12 +98,12 @@ class Store:
             yield db
 
     @contextmanager
-    def glance(self) -> Iterator[Session]:
-        """For one statement that reads: no transaction is begun, which would take twice as long.
+    def glance(self) -> Iterator[Connection]:
+        """For one statement that reads: without transaction or session it takes half as long.
 
         Raises `Unavailable`.
         """
-        with translated(), self._glancing() as db:
+        with translated(), self._glancing.connect() as db:
             yield db
 
     def home(self, digest: str) -> Blobs | Objects:
@@ -122,18 +126,29 @@ class Store:
 def connect(url: str) -> Engine:
     """An engine with our habits for either database."""
     if not url.startswith("sqlite"):
-        return create_engine(
+        engine = create_engine(
             url,
-            pool_pre_ping=True,
             pool_size=20,
             max_overflow=0,  # one above the size would be opened anew for each call
             pool_timeout=5,
+            pool_use_lifo=True,  # the one used last knows our statements best
             connect_args={"connect_timeout": 3, "options": POSTGRESQL_OPTIONS},
         )
+        event.listen(engine, "checkout", _refuse_stale)
+        return engine
     engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _refuse_stale(connection: Any, record: Any, fairy: Any) -> None:
+    """A server that goes away closes its connections; asking the socket costs no round trip."""
+    del record, fairy
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):  # though nobody has asked it anything
+        raise InvalidatePoolError
 
 
 def _tune_sqlite(connection: Any, record: Any) -> None:

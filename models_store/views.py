@@ -3,27 +3,33 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, func, select
+from sqlalchemy.orm import Session
 
-from models_store import audits, events, offers, registry, versions
+from models_store import audits, events, offers, versions
+from models_store.columns import table
 from models_store.errors import NotFinished, NotFound
-from models_store.life import REQUEST_ENDED, Goal, Lane
+from models_store.life import REQUEST_ENDED, Goal, Lane, Phase, RequestStatus
+from models_store.policy import Policy
 from models_store.tables import Audit, Event, ForgetRequest, Job, JobRequest, Model, Offer
 
-Row = TypeVar("Row", Job, Model)
+T = TypeVar("T", Job, Model)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request, the name of its model, and the job that serves it now or served it last."""
+    """A request, the name of its model, and how the job stands that serves it, or did so last."""
 
-    request: ForgetRequest
+    request: Row[Any] | ForgetRequest
+    """Its columns."""
     model_name: str
-    job: Job | None
+    phase: Phase | None
+    rung: bool
+    """A worker has been told of the job."""
     out_of_design: bool
     """The method that serves it, or will, was not designed for such a target."""
 
@@ -37,54 +43,90 @@ class JobView:
     request_count: int
 
 
-_METHOD = func.coalesce(ForgetRequest.method, Job.method)
-ONE = (
-    select(ForgetRequest, Model, Job, _METHOD, Offer.traits)
-    .join(Model, Model.id == ForgetRequest.model_id)
-    .outerjoin(Job, Job.id == ForgetRequest.job_id)
-    .outerjoin(Offer, (Offer.kind == "method") & (Offer.name == _METHOD))
-    .where(ForgetRequest.id == bindparam("request_id"), ForgetRequest.owner == bindparam("owner"))
-    .options(load_only(Job.phase, Job.method), load_only(Model.name, Model.policy))
-)
+_R, _M, _J, _O = (table(kind).c for kind in (ForgetRequest, Model, Job, Offer))
+_METHOD = func.coalesce(_R.method, _J.method)
+_SHOWN = (
+    select(
+        table(ForgetRequest), _M.name.label("model_name"), _M.policy, _J.phase, _J.rung_at,
+        _METHOD.label("taken"), _O.traits,
+    )
+    .join(table(Model), _M.id == _R.model_id)
+    .outerjoin(table(Job), _J.id == _R.job_id)
+    .outerjoin(table(Offer), (_O.kind == "method") & (_O.name == _METHOD))
+)  # fmt: skip
+_ONE = _SHOWN.where(_R.id == bindparam("request_id"), _R.owner == bindparam("owner"))
 """Put together once: that takes as long as asking it."""
 
 
-def request(db: Session, owner: str, request_id: UUID) -> RequestView:
-    """One request of this owner, in one query: it is polled. Raises `NotFound`."""
-    row = db.execute(ONE, {"request_id": request_id, "owner": owner}).one_or_none()
+def request(db: Session | Connection, owner: str, request_id: UUID) -> RequestView:
+    """One request of this owner: it is polled. Raises `NotFound`."""
+    row = db.execute(_ONE, {"request_id": request_id, "owner": owner}).one_or_none()
     if row is None:
         raise NotFound(f"There is no forget request {request_id}.")
-    found, model, job, named, traits = row
-    if named is None:  # the policy will choose
-        return _view(found, model, job, offers.designed_for(db))
-    return _view(found, model, job, {named: offers.design(traits)} if traits else {})
+    return _views(db, [row])[0]
 
 
-def of_requests(db: Session, requests: Sequence[ForgetRequest]) -> list[RequestView]:
-    """Three queries, however many requests."""
-    models = _by_id(db, Model, {request.model_id for request in requests})
-    jobs = _by_id(db, Job, {request.job_id for request in requests if request.job_id})
-    designed = offers.designed_for(db) if requests else {}
-    views = []
-    for request in requests:
-        job = jobs.get(request.job_id) if request.job_id else None
-        views.append(_view(request, models[request.model_id], job, designed))
-    return views
+def accepted(request: ForgetRequest, model: Model, job: Job | None, offer: Offer) -> RequestView:
+    """One that has just come in, without another look: its job, if it has one, has not begun."""
+    return RequestView(
+        request=request,
+        model_name=model.name,
+        phase=None,
+        rung=job is not None and job.rung_at is not None,
+        out_of_design=Goal.of(request.target["kind"]) not in offers.design(offer.traits),
+    )
 
 
-def _view(
-    request: ForgetRequest, model: Model, job: Job | None, designed: dict[str, Collection[str]]
-) -> RequestView:
-    goal = Goal.of(request.target["kind"])
-    method = _method(request, model, job, goal)
-    return RequestView(request, model.name, job, goal not in designed.get(method, (goal,)))
+def page(
+    db: Session,
+    owner: str,
+    after: UUID | None,
+    limit: int,
+    *,
+    status: RequestStatus | None = None,
+    model_id: UUID | None = None,
+) -> list[RequestView]:
+    """The owner's requests, newest first: as many queries however many they are."""
+    wanted = {"after": after, "status": status, "model_id": model_id}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    query = _page(frozenset(given))
+    return _views(db, db.execute(query, {"owner": owner, "limit": limit, **given}).all())
 
 
-def _method(request: ForgetRequest, model: Model, job: Job | None, goal: str) -> str:
-    """What serves the request: what it named, what its job took, or what the policy will take."""
-    if request.method or (job is not None and job.method):
-        return request.method or str(job.method if job else "")
-    return registry.policy_of(model).rung(goal, request.lane or Lane.FAST).method
+@cache
+def _page(given: frozenset[str]) -> Select[*tuple[Any, ...]]:
+    filters = {
+        "after": _R.id < bindparam("after"),
+        # One plan for all states would read every request to find that none is queued.
+        "status": _R.status == bindparam("status", literal_execute=True),
+        "model_id": _R.model_id == bindparam("model_id"),
+    }
+    chosen = [condition for name, condition in filters.items() if name in given]
+    newest = _SHOWN.where(_R.owner == bindparam("owner"), *chosen).order_by(_R.id.desc())
+    return newest.limit(bindparam("limit", type_=Integer()))
+
+
+def _views(db: Session | Connection, rows: Sequence[Row[Any]]) -> list[RequestView]:
+    undecided = any(row.taken is None for row in rows)  # the policy will choose a method
+    designed = offers.designed_for(db) if undecided else {}
+    return [
+        RequestView(
+            request=row,
+            model_name=row.model_name,
+            phase=row.phase,
+            rung=row.rung_at is not None,
+            out_of_design=_out_of_design(row, designed),
+        )
+        for row in rows
+    ]
+
+
+def _out_of_design(row: Row[Any], designed: dict[str, Collection[str]]) -> bool:
+    goal = Goal.of(row.target["kind"])
+    if row.taken is None:
+        policy = Policy.model_validate(row.policy)
+        return goal not in designed.get(policy.rung(goal, row.lane or Lane.FAST).method, (goal,))
+    return goal not in offers.design(row.traits or {})
 
 
 def of_jobs(db: Session, jobs: Sequence[Job]) -> list[JobView]:
@@ -104,10 +146,10 @@ def of_jobs(db: Session, jobs: Sequence[Job]) -> list[JobView]:
     ]
 
 
-def _by_id(db: Session, table: type[Row], ids: set[UUID]) -> dict[UUID, Row]:
+def _by_id(db: Session, kind: type[T], ids: set[UUID]) -> dict[UUID, T]:
     if not ids:
         return {}
-    return {row.id: row for row in db.scalars(select(table).where(table.id.in_(ids)))}
+    return {row.id: row for row in db.scalars(select(kind).where(kind.id.in_(ids)))}
 
 
 @dataclass(frozen=True, slots=True)

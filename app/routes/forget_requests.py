@@ -129,11 +129,10 @@ def ask_to_forget(
         return Response(plan.model_dump_json(), media_type="application/json")
     with store.begin() as db:
         submitted = requests.submit(db, ask)
-        out = RequestOut.of(views.request(db, owner, submitted.request.id))
     failpoint("submit.after_commit")
-    if out.job is not None:
+    if submitted.request.job_id is not None and not submitted.view.rung:
         relay.wake()
-    return _accepted(request, submitted, out)
+    return _accepted(request, submitted, RequestOut.of(submitted.view))
 
 
 def _accepted(request: Request, submitted: Submitted, out: RequestOut) -> Response:
@@ -186,18 +185,18 @@ def list_forget_requests(
     """Your requests, newest first."""
     with store.read() as db:
         model_id = registry.get(db, model).id if model else None
-        rows, following = page(
-            lambda after, limit: requests.page(
+        found, following = page(
+            lambda after, limit: views.page(
                 db, owner, after, limit, status=status, model_id=model_id
             ),
-            lambda row: row.id,
+            lambda view: view.request.id,
             UUID,
             size=page_size,
             token=page_token,
             filters={"status": status, "model": model_id},
         )
-        items = [RequestOut.of(view) for view in views.of_requests(db, rows)]
-    return tagged(request, Page(items=items, next_page_token=following))
+    items = [RequestOut.of(view) for view in found]
+    return tagged(request, Page[RequestOut](items=items, next_page_token=following))
 
 
 @router.get("/{request_id}", response_model=RequestOut, responses=refusals(NotFound))
@@ -206,5 +205,6 @@ def show_forget_request(
 ) -> Response:
     """How a request stands. Poll it with `If-None-Match`; `Retry-After` says how often."""
     with store.glance() as db:
-        out = RequestOut.of(views.request(db, owner, request_id))
+        view = views.request(db, owner, request_id)
+    out = RequestOut.of(view)
     return tagged(request, out, retry_after=POLL_SECONDS.get(out.status))

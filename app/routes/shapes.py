@@ -91,13 +91,13 @@ class RequestOut(Out):
     @classmethod
     def of(cls, view: RequestView) -> Self:
         """From the store's rows."""
-        request, job = view.request, view.job
-        runs = request.status is RequestStatus.RUNNING and job is not None
+        request = view.request
+        runs = request.status is RequestStatus.RUNNING
         row = {name: getattr(request, name) for name in cls.model_fields if name not in DERIVED}
         return cls.model_validate(
             {
                 **row,
-                "phase": job.phase if runs and job is not None else None,
+                "phase": view.phase if runs else None,
                 "job": request.job_id,
                 "model": request.model_id,
                 "model_name": view.model_name,

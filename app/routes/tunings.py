@@ -236,4 +236,4 @@ def _tuned(db: Any, model: Model) -> TunedOut:
         goal: {method: each.params for method, each in methods.items()}
         for goal, methods in own.tuned.items()
     }
-    return TunedOut(recipe=fits.name if fits else None, adopted=adopted)
+    return TunedOut(recipe=fits, adopted=adopted)

@@ -46,6 +46,18 @@ def test_ten_thousand_samples_are_written_down_by_one_statement(world: World) ->
     assert len(many) <= len(few)  # the job is there already
 
 
+def test_a_request_that_joins_a_job_asks_little_of_the_database(world: World) -> None:
+    for each in ("train/cat/00", "train/cat/01"):
+        world.ask(samples(each))
+
+    with statements(world.store) as sent:
+        world.ask(samples("train/cat/02"))
+
+    changing = ("INSERT", "UPDATE", "DELETE")
+    assert len(sent) <= 15
+    assert len([each for each in sent if each.startswith(changing)]) == 7
+
+
 def test_postgresql_knows_how_large_a_dataset_is_once_it_is_imported(
     tmp_path: Path, postgres_url: str
 ) -> None:

@@ -6,7 +6,7 @@ from threading import Barrier
 import pytest
 from world import World, samples
 
-from models_store import datasets, decisions, jobs, registry, requests
+from models_store import datasets, decisions, jobs, registry, requests, views
 from models_store.claims import Signal
 from models_store.errors import (
     InvalidTransition,
@@ -38,7 +38,7 @@ def test_unknown_samples_are_listed_and_nothing_changes(world: World) -> None:
 
     assert refusal.value.facts["unknown"] == ["nobody", "train/cat/99"]
     with world.store.read() as db:
-        assert requests.page(db, "me", None, 10) == []
+        assert views.page(db, "me", None, 10) == []
         assert datasets.forgotten(db, world.dataset_id) == []
 
 
