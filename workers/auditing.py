@@ -165,7 +165,7 @@ def _facts(
 ) -> Facts:
     subject = candidate.subject
     laid = bench.lay(subject.dataset_id)
-    with bench.store.glance() as db:
+    with bench.store.read() as db:
         now = moment(db)
     nonmembers = "none"
     if len(plan.parts["nonmembers"]):
