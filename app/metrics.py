@@ -1,10 +1,12 @@
 """What Prometheus may read: calls by route template, and the store's figures when it asks."""
 
+import os
 from collections.abc import Iterator
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,18 +16,21 @@ from models_store.store import Store
 
 
 class Meter:
-    """The metrics of one API process."""
+    """The metrics of one API process, or of all that count in `PROMETHEUS_MULTIPROC_DIR`."""
 
     def __init__(self, store: Store) -> None:
-        self.registry = CollectorRegistry()
-        self.registry.register(StoreFigures(store))
+        self.shown = counted = CollectorRegistry()
+        self.shown.register(StoreFigures(store))
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            MultiProcessCollector(self.shown)  # type: ignore[no-untyped-call] # it has no types
+            counted = CollectorRegistry()
         self.calls = Counter(
             "lethe_http_requests", "Calls answered.", ["method", "route", "status"],
-            registry=self.registry,
+            registry=counted,
         )  # fmt: skip
         self.seconds = Histogram(
             "lethe_http_request_duration_seconds", "Time until a call's answer began.",
-            ["method", "route"], registry=self.registry,
+            ["method", "route"], registry=counted,
         )  # fmt: skip
 
 

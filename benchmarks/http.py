@@ -36,6 +36,8 @@ from models_store.tables import Blob, ForgetRequest, Job, RequestSample
 
 STORED, MODELS, NAMED, CREATIONS = 100_000, 10, 10, 32
 CHUNK = 10_000
+PROCESSES = 2
+"""Of the API, as in docker-compose.yml."""
 BULK = 10_000
 """Identifiers in one large request."""
 BARS = {"post": 100.0, "status": 30.0, "not_modified": 15.0, "list": 60.0}
@@ -98,8 +100,8 @@ class Door:
         return answers.row()
 
     def throughput(self) -> Iterator[dict[str, Any]]:
-        """Answers a second over one process, beside those of a FastAPI that does nothing."""
-        with load.bare(free_port()) as url:
+        """Answers a second, beside those of a FastAPI that does nothing in as many processes."""
+        with load.bare(free_port(), PROCESSES) as url:
             nothing = load.flat_out(url, {}, self.seconds)
         if nothing is None:
             return
@@ -213,6 +215,7 @@ def opened(folder: Path) -> Iterator[tuple[Scene, Store]]:
         with staged(folder, "server", **where) as scene:
             for hurried in QUICK:  # as in production
                 del scene.house.environment[hurried]
+            scene.house.environment["WEB_CONCURRENCY"] = str(PROCESSES)
             scene.house.migrate()
             yield scene, Store.open(settings_of(scene.house.environment))
     finally:
@@ -225,7 +228,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each measurement")
     options = parser.parse_args()
-    settings = {**vars(options), "stored": STORED, "models": MODELS, "identifiers": NAMED}
+    settings = {
+        **vars(options),
+        "processes": PROCESSES,
+        "stored": STORED,
+        "models": MODELS,
+        "identifiers": NAMED,
+    }
     kept = record.Record(record.RESULTS / "http.json", settings, ("call",))
     with (
         tempfile.TemporaryDirectory(prefix="lethe-http-", ignore_cleanup_errors=True) as folder,

@@ -58,9 +58,8 @@ def show_readiness(store: TheStore) -> Ready:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def show_metrics(request: Request) -> Response:
     """For Prometheus."""
-    return Response(
-        generate_latest(request.app.state.meter.registry), media_type=CONTENT_TYPE_LATEST
-    )
+    shown = generate_latest(request.app.state.meter.shown)
+    return Response(shown, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/dashboard", response_class=HTMLResponse)

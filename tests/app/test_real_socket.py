@@ -165,6 +165,22 @@ def test_a_stop_ends_open_streams_and_the_process(home: Path, world: World) -> N
     assert code in (0, -signal.SIGTERM)
 
 
+def test_two_processes_behind_one_port_count_together(
+    home: Path, world: World, tmp_path: Path
+) -> None:
+    both = {"WEB_CONCURRENCY": "2", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    with open_door({"LETHE_HOME": str(home), **both}) as (door, process):
+        for _ in range(40):  # each on a connection of its own, so that either may answer
+            assert httpx.get(f"{door.base_url}/jobs", timeout=PATIENCE).status_code == 200
+        text = door.get("/metrics").text
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+
+    assert 'lethe_http_requests_total{method="GET",route="/jobs",status="200"} 40.0' in text
+    assert "lethe_jobs_unrung" in text
+    assert len(list(tmp_path.glob("counter_*.db"))) == 2
+
+
 def test_requests_are_accepted_quickly_while_the_broker_is_away(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
