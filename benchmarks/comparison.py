@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import beside, pareto, picture, record, tried
+from benchmarks.cases import cases
 from benchmarks.gaps import dense
 
 Row = dict[str, Any]
@@ -55,6 +56,7 @@ TITLES = {
     (SLICE, "samples:500"): "Forgetting 500 single images",
     (FULL, "class:4"): "Forgetting a class, all 50,000 images",
 }
+ORDER = {name: n for n, name in enumerate(dict.fromkeys(case.name for case in cases(range(1))))}
 COLUMNS = (
     "", "seed", "UA", "RA", "TA", "MIA", "gap", "fresh BatchNorm", "AUC", "sparse", "seconds",
     "forward", "backward",
@@ -91,6 +93,7 @@ def written(file: Path) -> str:
     ]
     for (data, target), title in TITLES.items():
         here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
+        here.sort(key=lambda row: (ORDER[row["name"]], row["seed"]))
         if here:
             parts += [f"## {title}", table(here)]
         if comparable(here) and data == SLICE:

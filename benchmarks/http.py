@@ -36,10 +36,8 @@ from models_store.tables import Blob, ForgetRequest, Job, RequestSample
 
 STORED, MODELS, NAMED, CREATIONS = 100_000, 10, 10, 32
 CHUNK = 10_000
-PROCESSES = 2
-"""Of the API, as in docker-compose.yml."""
-BULK = 10_000
-"""Identifiers in one large request."""
+PROCESSES = 2  # of the API
+BULK = 10_000  # identifiers in one large request
 BARS = {"post": 100.0, "status": 30.0, "not_modified": 15.0, "list": 60.0}
 """p99 in milliseconds."""
 RATES = {"post": 100, "status": 100, "not_modified": 100, "list": 20}
@@ -91,10 +89,8 @@ class Door:
         answers = load.Answers()
         for number in range(5):
             names = [name_of(number * BULK + each) for each in range(BULK)]
-            body = ask(f"model-{number}", names)
-            one = load.together(
-                self.url, HEADERS, [Call("POST", "/forget-requests", 202, {"json": body})]
-            )
+            call = Call("POST", "/forget-requests", 202, {"json": ask(f"model-{number}", names)})
+            one = load.together(self.url, HEADERS, [call])
             answers.milliseconds += one.milliseconds
             answers.errors += one.errors
         return answers.row()

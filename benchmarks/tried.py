@@ -1,12 +1,10 @@
 """What the search of the slice's recipe tried, as a section of the page that compares the methods."""
 
 import json
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from models_store import recipe_files
-from models_store.life import Goal
 
 Row = dict[str, Any]
 
@@ -23,21 +21,21 @@ here run with their defaults.
 |---|---|---|
 {lines}
 """
-TITLES = {Goal.CLASS: "a class", Goal.SAMPLES: "samples"}
+TITLES = {"class": "a class", "samples": "samples"}
 
 
 def written(results: Path, recipe: Path) -> list[str]:
     """The section; nothing before the search was run."""
     if not results.exists():
         return []
-    rows, taken = json.loads(results.read_text())["rows"], recipe_files.load(recipe.read_text())
+    rows, taken = json.loads(results.read_text())["rows"], tomllib.loads(recipe.read_text())
     lines, untouched = [], {}
-    for goal, methods in taken.tuned.items():
-        for name, best in sorted(methods.items()):
-            mine = [row for row in rows if (row["goal"], row["method"]) == (goal.value, name)]
-            tries = "; ".join(_try(row, best.params) for row in mine)
-            lines.append(f"| {TITLES[goal]} | `{name}` | {tries} |")
-            untouched[TITLES[goal]] = f"{best.found['gap_untouched']:.3f} ({TITLES[goal]})"
+    for goal, title in TITLES.items():
+        for name, best in sorted(taken.get(goal, {}).items()):
+            mine = [row for row in rows if (row["goal"], row["method"]) == (goal, name)]
+            tries = "; ".join(_try(row, best["params"]) for row in mine)
+            lines.append(f"| {title} | `{name}` | {tries} |")
+            untouched[goal] = f"{best['found']['gap_untouched']:.3f} ({title})"
     return [HEAD.format(untouched=" and ".join(untouched.values()), lines="\n".join(lines))]
 
 

@@ -73,6 +73,9 @@ class House:
             return self.postgres.url(self.database)
         if urlsplit(text).hostname == "redis":
             return self.redis.url
+        if text == SERVICES["api"]["environment"]["PROMETHEUS_MULTIPROC_DIR"]:
+            (self.folder / "metrics").mkdir(exist_ok=True)
+            return str(self.folder / "metrics")
         return text.replace("/var/lib/lethe", str(self.folder))
 
     def get(self, path: str) -> httpx.Response:
@@ -91,7 +94,8 @@ class House:
 
 def interpolated(text: str) -> str:
     given = {"LETHE_API_KEYS": KEY, "POSTGRES_PASSWORD": "secret", "LETHE_PORT": "8000"}
-    return re.sub(r"\$\{(\w+):[?-][^}]*\}", lambda match: given[match[1]], text)
+    named = r"\$\{(\w+):[?-]([^}]*)\}"
+    return re.sub(named, lambda match: given.get(match[1], match[2]), text)
 
 
 @pytest.fixture
