@@ -14,8 +14,6 @@ Row = dict[str, Any]
 PAGE = record.ROOT / "docs" / "comparison.md"
 PICTURES = record.ROOT / "docs" / "pictures"
 OF_RESNET = record.RESULTS / "resnet18_cifar10.json"
-TUNED = record.RESULTS / "tuned_slice.json"
-RECIPE = record.ROOT / "workers" / "recipes" / "cifar10_slice_all_cnn.toml"
 SLICE, FULL = "slice", "cifar10"
 
 HEAD = """# How the methods compare
@@ -100,7 +98,9 @@ def written(file: Path) -> str:
             name = picture_name(target)
             parts.append(f"![Forgetting, utility and time](pictures/{name})")
     on_gpu = json.loads(OF_RESNET.read_text()) if OF_RESNET.exists() else None
-    search = tried.written(TUNED, RECIPE) if document["settings"]["device"] == "cpu" else []
+    search = (
+        tried.written(tried.FOUND, tried.RECIPE) if document["settings"]["device"] == "cpu" else []
+    )
     parts += [*sparse(rows), *bars(rows), *search, beside.written(on_gpu)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import record
+
+FOUND = record.RESULTS / "tuned_slice.json"
+RECIPE = record.ROOT / "workers" / "recipes" / "cifar10_slice_all_cnn.toml"
+
 Row = dict[str, Any]
 
 HEAD = """## How the parameters were found

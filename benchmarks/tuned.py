@@ -15,10 +15,11 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks import measure, nets, record, trial
+from benchmarks import measure, nets, record, trial, tried
 from benchmarks import slice as sliced
-from benchmarks.cases import DENSE
+from benchmarks.cases import DENSE, SLICE
 from benchmarks.cifar10 import CLASSES, NET, RECIPE
+from benchmarks.methods import DATASETS
 from benchmarks.record import Row
 from benchmarks.slice import Slice
 from models_store.life import Goal
@@ -27,9 +28,6 @@ from workers import methods, rehearsal, shelf, tuning
 from workers.kinds import Given, Method, Recipe
 from workers.rehearsal import Figures, Rehearsal
 
-NAME = "cifar10_slice"
-FOUND = record.RESULTS / "tuned_slice.json"
-FILE = record.ROOT / "workers" / "recipes" / f"{NAME}_{NET.architecture}.toml"
 REHEARSED: dict[Goal, dict[str, int]] = {Goal.CLASS: {"label": 7}, Goal.SAMPLES: {"size": 500}}
 """Not what the comparison forgets."""
 LOGGED = "amnesiac"
@@ -124,7 +122,7 @@ def main() -> None:
     of = sliced.opened(images, asked.models / "all_cnn_slice")
     base = nets.loaded(NET, images, asked.models / "all_cnn_slice" / "original.safetensors")
     settings = {"rehearsed": {goal.value: what for goal, what in REHEARSED.items()}}
-    kept = record.Record(FOUND, settings, ("goal", "method", "params"))
+    kept = record.Record(tried.FOUND, settings, ("goal", "method", "params"))
     stages = [stage(goal, images, of, base) for goal in Goal]
     for at in (at for at in stages if at.goal.value in asked.goals.split(",")):
         for name in asked.methods.split(","):
@@ -136,13 +134,13 @@ def main() -> None:
     for goal, name, best in found(stages, kept):
         tuned[goal][name] = best
     recipe = RecipeFile(
-        dataset=NAME,
+        dataset=DATASETS[SLICE],
         architecture=NET.architecture,
         parameters=NET.parameters,
         about=ABOUT,
         tuned=tuned,
     )
-    record.write(FILE, dump(recipe))
+    record.write(tried.RECIPE, dump(recipe))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def normalised(
 
 
 class _Normalised(torch.autograd.Function):
-    """Few passes over the images, each by a kernel of BatchNorm: its own would be written out.
+    """A few passes over the images, each by a kernel of BatchNorm.
 
-    The same by single operations takes twice the time of a whole training step.
+    By single operations, as in `written_out`, a whole training step takes twice as long.
     """
 
     @staticmethod
@@ -51,8 +51,10 @@ class _Normalised(torch.autograd.Function):
         (above,) = gradients
         if torch.is_grad_enabled():  # someone wants the derivative of this one too
             again = written_out(inputs, weight, bias, ctx.first, ctx.eps)
-            wanted = (inputs, weight, bias)
-            return *torch.autograd.grad(again, wanted, above, create_graph=True), None, None
+            asked = (inputs, weight, bias)
+            wanted = [each for each in asked if each.requires_grad]
+            found = iter(torch.autograd.grad(again, wanted, above, create_graph=True))
+            return *(next(found) if each.requires_grad else None for each in asked), None, None
         below, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             *(above, inputs, weight, mean, var, None, None),
             train=False,

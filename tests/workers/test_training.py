@@ -48,11 +48,15 @@ def test_re_estimated_statistics_hang_little_on_the_order_of_the_samples() -> No
     assert torch.allclose(whole[1].running_var, parts[1].running_var, rtol=0.2)
 
 
-def test_a_batch_is_normalised_by_its_last_images_with_gradients_through_their_statistics() -> None:
-    layer = nn.BatchNorm2d(3).double().eval()
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
-        layer.bias.copy_(torch.tensor([0.5, 0.0, -1.0]))
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_is_normalised_by_its_last_images_with_gradients_through_their_statistics(
+    affine: bool,
+) -> None:
+    layer = nn.BatchNorm2d(3, affine=affine).double().eval()
+    if affine:
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
+            layer.bias.copy_(torch.tensor([0.5, 0.0, -1.0]))
     images = torch.randn(5, 3, 2, 2, generator=rng(), dtype=torch.float64)
 
     def normalised(images: Tensor) -> Tensor:
