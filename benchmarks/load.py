@@ -19,7 +19,6 @@ import httpx
 from httptools import HttpResponseParser
 
 BARE = "import fastapi\napp = fastapi.FastAPI()\napp.get('/')(lambda: {'status': 'ready'})\n"
-CONNECTIONS = 64
 WARM = 5
 """Seconds of a caller's slow beginning."""
 CONCURRENT = 16
@@ -123,9 +122,13 @@ class Caller:
         return made[1]
 
     def _written(self, call: Call) -> bytes:
-        body = json.dumps(call.more["json"]).encode() if "json" in call.more else b""
-        kind = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        sent = self.headers | call.more.get("headers", {}) | (kind if body else {})
+        told, body = call.more.get("headers", {}), call.more.get("content", b"")
+        if "json" in call.more:
+            told, body = (
+                told | {"Content-Type": "application/json"},
+                json.dumps(call.more["json"]).encode(),
+            )
+        sent = self.headers | told | {"Content-Length": str(len(body))}
         lines = [f"{call.method} {call.path} HTTP/1.1", *(f"{k}: {v}" for k, v in sent.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
@@ -165,27 +168,13 @@ def together(url: str, headers: dict[str, str], calls: Sequence[Call]) -> Answer
 
 
 async def _together(url: str, headers: dict[str, str], calls: Sequence[Call]) -> Answers:
-    answers = Answers()
-    async with _client(url, headers) as client, asyncio.TaskGroup() as group:
+    caller, answers = Caller(url, headers), Answers()
+    async with asyncio.TaskGroup() as group:
         due = time.perf_counter()
         for call in calls:
-            group.create_task(_send(client, call, due, answers))
+            group.create_task(caller.ask(call, due, answers))
+    caller.close()
     return answers
-
-
-def _client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=30)
-
-
-async def _send(client: httpx.AsyncClient, call: Call, due: float, answers: Answers) -> None:
-    try:
-        answer = await client.request(call.method, call.path, **call.more)
-    except httpx.TransportError:
-        answers.errors += 1
-        return
-    answers.milliseconds.append(1000 * (time.perf_counter() - due))
-    answers.errors += answer.status_code != call.status
 
 
 def flat_out(
