@@ -15,6 +15,7 @@ import torch
 from benchmarks import ratios, record, several, textbook
 from benchmarks.bed import Bed
 from benchmarks.ratios import Ratios
+from workers import memory
 
 Group = Callable[[Bed], Ratios]
 
@@ -214,6 +215,7 @@ def main() -> None:
     parser.add_argument("--only", help="names of groups, comma-separated")
     parser.add_argument("--step-seconds", type=float, default=inf, help="begin no group later")
     asked = parser.parse_args()
+    memory.keep()  # as a worker does
     until = time.monotonic() + asked.step_seconds
     path = record.RESULTS / (ON_GPU if torch.cuda.is_available() else ON_CPU)
     known = kept(path)

@@ -15,6 +15,7 @@ from torch import distributed
 
 from benchmarks.bed import Bed
 from benchmarks.ratios import Ratios, of_shelf
+from workers.memory import keep
 
 WARM, STEPS = 3, 30
 TEAM, ALONE = "team", "alone"
@@ -57,6 +58,7 @@ def _told(
 
 def main(data: str, models: str, method: str, how: str, retain: str) -> None:
     """One of the processes: `torchrun -m benchmarks.several DATA MODELS METHOD team|alone RETAIN`."""
+    keep()  # as a worker does
     distributed.init_process_group("gloo")
     bed = Bed.made(Path(data), Path(models))
     run = of_shelf(method).unlearn(bed.net(), bed.given(retain=int(retain)))

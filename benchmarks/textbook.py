@@ -1,17 +1,17 @@
 """The ratios of the textbook's way (`plain`) over ours, to the same end."""
 
-from functools import partial
 from itertools import islice
 
 import torch
 from torch import nn
 
-from benchmarks import plain
+from benchmarks import apart, plain
 from benchmarks.bed import HALF, LABEL, RESNET, Bed
 from benchmarks.measure import Net
 from benchmarks.pace import seconds, side_by_side
 from benchmarks.ratios import EPOCHS, Ratios, of_shelf, prepared, settled
 from workers import scoring
+from workers.kinds import Samples, Steps
 from workers.verdicts import judge
 
 BATCH, RATE = 64, 1e-5
@@ -30,16 +30,14 @@ def boundary(bed: Bed) -> Ratios:
     Theirs ends with accuracies alone; ours with the audit of tier 0, which has the attacks as well.
     """
     given = bed.given()
-    pictures = partial(plain.loader, mean=HALF.mean, std=HALF.std)
-    batches = pictures(given.forget, BATCH)
     shrinks, search = prepared(of_shelf("boundary_shrink"), bed, given)
     paces = side_by_side(
         {
-            "plain_shrink": plain.shrink(_bare(bed), batches, EPOCHS, RATE),
+            "plain_shrink": apart.steps(_plain_shrink, bed),
             "shrink": shrinks,
-            "plain_expanding": plain.expanding(_bare(bed), 10, batches, EPOCHS, RATE),
+            "plain_expanding": apart.steps(_plain_expanding, bed),
             "expanding": of_shelf("boundary_expanding").unlearn(bed.net(), given),
-            "plain_evaluation": plain.evaluated(_bare(bed), pictures(given.retain, BATCH)),
+            "plain_evaluation": apart.steps(_plain_evaluation, bed),
         }
     )
     image, audit = paces["plain_evaluation"].step / BATCH, _audit(bed)
@@ -57,11 +55,10 @@ def boundary(bed: Bed) -> Ratios:
 def resnet(bed: Bed) -> Ratios:
     """l1-sparse on ResNet-18, batches of 256, with augmented images."""
     given = bed.given()
-    batches = plain.loader(given.retain, 256, RESNET.mean, RESNET.std, augment=True)
     ours = of_shelf("l1_sparse", {"batch_size": 256, "epochs": EPOCHS})
     paces = side_by_side(
         {
-            "plain": plain.l1_sparse(_bare(bed, RESNET), batches, EPOCHS, 0.1, 1e-4),
+            "plain": apart.steps(_plain_l1_sparse, bed),
             "ours": ours.unlearn(bed.net(RESNET, trained=False), given),
         },
         block=3,
@@ -81,6 +78,33 @@ def pipeline(bed: Bed) -> Ratios:
         "G21_batch_over_textbook": ours / theirs,
         "G21_batch_over_step": ours / count / step,
     }
+
+
+# ---- the textbook's runs ------------------------------------------------------------------------
+
+
+def _plain_shrink(bed: Bed) -> Steps:
+    return plain.shrink(_bare(bed), _batches(bed.given().forget), EPOCHS, RATE)
+
+
+def _plain_expanding(bed: Bed) -> Steps:
+    return plain.expanding(_bare(bed), 10, _batches(bed.given().forget), EPOCHS, RATE)
+
+
+def _plain_evaluation(bed: Bed) -> Steps:
+    return plain.evaluated(_bare(bed), _batches(bed.given().retain))
+
+
+def _plain_l1_sparse(bed: Bed) -> Steps:
+    batches = plain.loader(bed.given().retain, 256, RESNET.mean, RESNET.std, augment=True)
+    return plain.l1_sparse(_bare(bed, RESNET), batches, EPOCHS, 0.1, 1e-4)
+
+
+def _batches(samples: Samples) -> plain.Loader:
+    return plain.loader(samples, BATCH, HALF.mean, HALF.std)
+
+
+# ---- what they share ----------------------------------------------------------------------------
 
 
 def _audit(bed: Bed) -> float:

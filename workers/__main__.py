@@ -12,6 +12,7 @@ from models_store.errors import Unavailable
 from models_store.life import Queue
 from models_store.settings import Settings
 from models_store.store import SCHEMA, Store, schema
+from workers import memory
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
         parser.error(f"{error}; the queues are {', '.join(Queue)}")
     name = options.name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    memory.keep()  # the processes that a Celery parent starts inherit what is for torch
     settings = Settings()
     # Either way of working is imported only when it is chosen: the Celery parent must not
     # import torch, and the embedded worker needs no Celery worker.

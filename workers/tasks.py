@@ -21,7 +21,16 @@ from models_store.errors import (
 )
 from models_store.failpoints import failpoint
 from models_store.life import JobKind, Queue
-from workers import baseline, certifying, erasing, forgetting, importing, pooling, searching
+from workers import (
+    baseline,
+    certifying,
+    erasing,
+    forgetting,
+    importing,
+    memory,
+    pooling,
+    searching,
+)
 from workers.bench import Bench, describe
 from workers.data.records import BadRow
 from workers.pulse import Pulse, Stopped, Why
@@ -102,6 +111,7 @@ def carry_out(bench: Bench, job_id: UUID) -> bool:
         _stop(bench, claim, Why.GIVE_WAY)
         raise
     _tidy(bench, claim)
+    memory.let_go()
     return True
 
 

@@ -15,7 +15,7 @@ from torch import distributed, nn
 from models_store.rungs import Subject
 from models_store.settings import Settings
 from models_store.store import Store
-from workers import checkpoints, methods, shelf, sparsity
+from workers import checkpoints, memory, methods, shelf, sparsity
 from workers.bench import Bench
 from workers.kinds import Given, Method, Recipe, State, Step
 from workers.parallel import ORDERS, OUT_OF_MEMORY, SETS, STATE, TENSORS, tell, tensors
@@ -24,6 +24,7 @@ from workers.stages import part
 
 def main() -> None:
     """Carry out our part of a run: `torchrun -m workers.teammate FOLDER`."""
+    memory.keep()
     # What anybody else prints must not stand between the steps.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -31,8 +32,8 @@ def main() -> None:
     try:
         _take_part(Path(sys.argv[1]), out)
     except Exception as error:
-        memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        kind = OUT_OF_MEMORY if memory or "can't allocate memory" in str(error) else "error"
+        out_of_it = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        kind = OUT_OF_MEMORY if out_of_it or "can't allocate memory" in str(error) else "error"
         tell(out, json.dumps({"failed": kind, "detail": f"{type(error).__name__}: {error}"[:2000]}))
         raise
 

@@ -21,7 +21,7 @@ from models_store.offers import Ability
 from models_store.recipe_files import RecipeFile
 from models_store.rungs import Subject
 from models_store.store import Store
-from workers import audits, gauge, methods, pruning, recipes, shelf, tuning
+from workers import audits, gauge, memory, methods, pruning, recipes, shelf, tuning
 from workers.bench import KEPT, Bench, describe, pick_device, software
 from workers.evidence import Audit
 from workers.kinds import Method, Recipe
@@ -36,6 +36,7 @@ MODELS = 50
 
 def ready(store: Store, name: str, queues: Sequence[Queue]) -> Bench:
     """A bench that has everything at hand, in a process that is signed in and said to be ready."""
+    memory.keep()
     if (limit := store.settings.memory_limit) is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     bench = Bench(store=store, name=name, device=pick_device())
