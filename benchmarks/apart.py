@@ -4,19 +4,16 @@ import os
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
+from typing import Any
 
-from benchmarks.bed import Bed
 from workers.kinds import Step, Steps
 
-Run = Callable[[Bed], Steps]
 
-
-def steps(run: Run, bed: Bed) -> Steps:
-    """The steps of `run`, a function of a module: each is made when it is asked for, over there."""
+def steps(made: Callable[..., Steps], *words: Any) -> Steps:
+    """The steps of `made(*words)`, a function of a module: each is made there when it is asked for."""
     context = get_context("spawn")
     near, far = context.Pipe()
-    process = context.Process(target=_serve, args=(far, run, bed.data, bed.models), daemon=True)
+    process = context.Process(target=_serve, args=(far, made, words), daemon=True)
     process.start()
     far.close()
     try:
@@ -31,8 +28,8 @@ def steps(run: Run, bed: Bed) -> Steps:
         process.kill()
 
 
-def _serve(far: Connection, run: Run, data: Path, models: Path) -> None:
+def _serve(far: Connection, made: Callable[..., Steps], words: tuple[Any, ...]) -> None:
     os.environ.pop("THP_MEM_ALLOC_ENABLE", None)  # of a worker; see workers/memory.py
-    made = run(Bed.made(data, models))
-    while far.recv() and (step := next(made, None)) is not None:
+    run = made(*words)
+    while far.recv() and (step := next(run, None)) is not None:
         far.send((step.done, step.total))

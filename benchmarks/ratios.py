@@ -105,6 +105,23 @@ def efficiency(bed: Bed) -> Ratios:
     }
 
 
+def compiled(bed: Bed) -> Ratios:
+    """What torch.compile gains in a step of training, and how many such steps its work takes."""
+    recipe, given = Recipe(batch_size=128), bed.given()
+    nets = {"eager": bed.net(trained=False), "compiled": bed.net(trained=False)}
+    nets["compiled"].compile()
+    runs = {
+        name: training.fit(net, given.retain, recipe, rng=torch.Generator())
+        for name, net in nets.items()
+    }
+    first = seconds(lambda: next(runs["compiled"]))
+    paces = side_by_side(runs)
+    return {
+        "G8_eager_over_compiled": paces["eager"].step / paces["compiled"].step,
+        "G8_compiling_over_step": first / paces["eager"].step,
+    }
+
+
 def growth(bed: Bed) -> Ratios:
     """Seconds of whole runs in configuration S, by the size of the forget set."""
     found: Ratios = {}

@@ -1,6 +1,8 @@
 """The ratios of the textbook's way (`plain`) over ours, to the same end."""
 
+from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -33,11 +35,11 @@ def boundary(bed: Bed) -> Ratios:
     shrinks, search = prepared(of_shelf("boundary_shrink"), bed, given)
     paces = side_by_side(
         {
-            "plain_shrink": apart.steps(_plain_shrink, bed),
+            "plain_shrink": _theirs(_plain_shrink, bed),
             "shrink": shrinks,
-            "plain_expanding": apart.steps(_plain_expanding, bed),
+            "plain_expanding": _theirs(_plain_expanding, bed),
             "expanding": of_shelf("boundary_expanding").unlearn(bed.net(), given),
-            "plain_evaluation": apart.steps(_plain_evaluation, bed),
+            "plain_evaluation": _theirs(_plain_evaluation, bed),
         }
     )
     image, audit = paces["plain_evaluation"].step / BATCH, _audit(bed)
@@ -58,7 +60,7 @@ def resnet(bed: Bed) -> Ratios:
     ours = of_shelf("l1_sparse", {"batch_size": 256, "epochs": EPOCHS})
     paces = side_by_side(
         {
-            "plain": apart.steps(_plain_l1_sparse, bed),
+            "plain": _theirs(_plain_l1_sparse, bed),
             "ours": ours.unlearn(bed.net(RESNET, trained=False), given),
         },
         block=3,
@@ -81,6 +83,14 @@ def pipeline(bed: Bed) -> Ratios:
 
 
 # ---- the textbook's runs ------------------------------------------------------------------------
+
+
+def _theirs(run: Callable[[Bed], Steps], bed: Bed) -> Steps:
+    return apart.steps(_made, run, bed.data, bed.models)
+
+
+def _made(run: Callable[[Bed], Steps], data: Path, models: Path) -> Steps:
+    return run(Bed.made(data, models))
 
 
 def _plain_shrink(bed: Bed) -> Steps:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import nets, pace, performance, record
+from benchmarks import apart, nets, pace, performance, record
 from benchmarks.bed import FULL, HALF, RESNET, flops
+from benchmarks.goals import BARS, Bar
 from benchmarks.measure import Images, Net
 from workers.data.pixels import Resident
 from workers.kinds import Samples, Step, Steps
@@ -35,6 +36,12 @@ def test_runs_take_turns_and_a_run_that_ends_early_keeps_its_pace() -> None:
     assert paces["a"].whole == pytest.approx(500 * paces["a"].step)
 
 
+def test_a_run_in_a_process_of_its_own_gives_its_steps_and_ends() -> None:
+    found = apart.steps(steps, 3)
+
+    assert [(step.done, step.total) for step in found] == [(1, 3), (2, 3), (3, 3)]
+
+
 @pytest.mark.parametrize(
     ("net", "multiplications"),
     [(HALF, 86_852_544), (FULL, 344_754_048), (RESNET, 555_422_720)],
@@ -53,15 +60,13 @@ def test_flop_are_those_of_the_multiplications_counted_by_hand(
 @pytest.mark.parametrize(
     ("bar", "value", "holds"),
     [
-        (performance.Bar("higher", 2.0, 3.0), 2.0, True),
-        (performance.Bar("higher", 2.0, 3.0), 1.9, False),
-        (performance.Bar("lower", 2.0, 1.0), 2.1, False),
-        (performance.Bar("lower", None, None), 2.1, None),
+        (Bar("higher", 2.0, 3.0), 2.0, True),
+        (Bar("higher", 2.0, 3.0), 1.9, False),
+        (Bar("lower", 2.0, 1.0), 2.1, False),
+        (Bar("lower", None, None), 2.1, None),
     ],
 )
-def test_a_bar_holds_from_its_own_side(
-    bar: performance.Bar, value: float, holds: bool | None
-) -> None:
+def test_a_bar_holds_from_its_own_side(bar: Bar, value: float, holds: bool | None) -> None:
     assert bar.holds(value) is holds
 
 
@@ -93,4 +98,4 @@ def test_the_page_says_what_misses_and_what_was_not_measured(tmp_path: Path) -> 
 def test_every_goal_is_explained() -> None:
     told = set(re.findall(r"`(G\d+)`", README.read_text()))
 
-    assert {name.partition("_")[0] for name in performance.BARS} == told
+    assert {name.partition("_")[0] for name in BARS} == told
