@@ -19,7 +19,7 @@ from benchmarks.measure import Images, Sets
 from benchmarks.slice import CACHE, Slice
 from benchmarks.trial import Row
 from models_store.life import Goal
-from workers import methods, pruning, recipes, shelf
+from workers import memory, methods, pruning, recipes, shelf
 from workers.batches import Feed
 from workers.kinds import Given, Method, Recipe
 from workers.methods.amnesiac import Amnesiac
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--step-seconds", type=float, default=inf, help="stop then; go on later")
     parser.add_argument("--cache", type=Path, default=CACHE, help="for nets that rows share")
     asked = parser.parse_args()
+    memory.keep()  # as a worker does
     until = time.monotonic() + asked.step_seconds
     on_gpu = torch.cuda.is_available()
     name = "methods_cifar10_gpu.json" if on_gpu else "methods_cifar10.json"

@@ -24,7 +24,7 @@ from benchmarks.record import Row
 from benchmarks.slice import Slice
 from models_store.life import Goal
 from models_store.recipe_files import RecipeFile, Tuned, dump
-from workers import methods, rehearsal, shelf, tuning
+from workers import memory, methods, rehearsal, shelf, tuning
 from workers.kinds import Given, Method, Recipe
 from workers.rehearsal import Figures, Rehearsal
 
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--goals", default="class,samples", help="comma-separated")
     parser.add_argument("--step-seconds", type=float, default=inf, help="begin no try later")
     asked = parser.parse_args()
+    memory.keep()  # as a worker does
     until = time.monotonic() + asked.step_seconds
     images = measure.read(asked.data / "cifar10", CLASSES)
     of = sliced.opened(images, asked.models / "all_cnn_slice")
