@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from workers.folding import folded
 from workers.kinds import Samples
 from workers.modes import autocast, dtype_of, frozen, full
 
@@ -30,7 +31,7 @@ class Search:
     def logits(self, model: nn.Module, samples: Samples, rng: torch.Generator) -> Iterator[Tensor]:
         """f(x') for all samples in order, (B, K) at a time, `model` in evaluation mode."""
         kind = dtype_of(model)
-        with frozen(model):
+        with frozen(model), folded(model):
             for images, labels in samples.batches(SEARCHED):
                 moved = self.moved(model, images.to(kind), labels, rng)
                 with torch.no_grad(), autocast(images.device, self.precision):

@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from workers.evidence import Scores
+from workers.folding import folded
 from workers.heads import head
 from workers.kinds import Samples
 from workers.modes import autocast, frozen, has_batchnorm, recalibrate
@@ -181,14 +182,14 @@ def _forward(model: nn.Module, samples: Samples, precision: str, batch_size: int
             exact: Tensor = layer.forward(full)
         return exact
 
-    hook = head(model)[1].register_forward_hook(sharpen)
-    try:
-        with frozen(model):
+    with frozen(model), folded(model):
+        hook = head(model)[1].register_forward_hook(sharpen)
+        try:
             for images, _ in samples.batches(batch_size):
                 with autocast(images.device, precision):
                     logits.append(model(images).float())
-    finally:
-        hook.remove()
+        finally:
+            hook.remove()
     return Scores(
         rows=samples.index.cpu(),
         logits=torch.cat(logits).cpu(),
