@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from workers.methods.l1_sparse import L1Sparse
 from workers.methods.retrain import Retrain
+from workers.training import fit
 
 ONE_STEP = {
     "epochs": 1,
@@ -125,6 +126,25 @@ def test_retraining_does_not_remember_the_weights_it_was_given() -> None:
     other = carried_out(Retrain(), net(2), again(world()))
 
     assert all(torch.equal(a, b) for a, b in zip(once, other, strict=True))
+
+
+def test_retraining_is_the_recorded_recipe_on_the_retain_set_and_nothing_else() -> None:
+    given, chance = world(), torch.Generator().manual_seed(0)
+    expected = given.fresh(int(torch.randint(2**62, (), generator=chance)))
+    assert given.recipe is not None
+    for _ in fit(expected, given.retain, given.recipe, rng=chance, precision="fp32"):
+        pass
+    other = again(world())
+    other.forget.labels[other.forget.index] = 0
+    blind = replace(other, forget=other.forget.take(torch.arange(1)), updates=None)
+
+    found = carried_out(Retrain(), net(), again(given))
+
+    assert all(
+        torch.equal(a, b) for a, b in zip(found, expected.state_dict().values(), strict=True)
+    )
+    unaware = carried_out(Retrain(), net(), blind)
+    assert all(torch.equal(a, b) for a, b in zip(found, unaware, strict=True))
 
 
 def test_retraining_needs_a_recipe() -> None:
