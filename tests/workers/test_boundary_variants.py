@@ -74,6 +74,23 @@ def test_one_wide_step_of_pgd_is_fgsm() -> None:
     assert torch.equal(*found)
 
 
+def test_shrink_searches_as_its_parameters_say() -> None:
+    given, model = world(), plain()
+    known = {"epsilon": 0.17, "random_start": True}
+    search = Search(by="pgd", step=0.07, iterations=3, **known)  # type: ignore[arg-type]
+    logits = torch.cat([*search.logits(model, given.forget, again(given).rng)])
+    labels, margins = nearest(logits, elsewhere(given))
+    raw = torch.sigmoid(5 * (margins + 0.5))
+
+    method = BoundaryShrink(
+        search="pgd", search_step=0.07, search_steps=3, variant="reweighted", **known
+    )  # type: ignore[arg-type]
+    found = method.prepare(model, again(given))
+
+    assert torch.equal(torch.as_tensor(found["neighbours"]), labels)
+    torch.testing.assert_close(torch.as_tensor(found["weights"]), raw / raw.mean())
+
+
 def test_the_second_logit_is_that_of_the_image_itself() -> None:
     given, model = world(), plain()
     images, labels = forgotten(given)
@@ -174,6 +191,31 @@ def test_the_bend_can_be_differentiated_by_the_weights() -> None:
 
     weight = first.weight.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(bends, weight)
+
+
+def test_the_curvature_s_loss_is_that_of_the_neighbours_and_of_every_change_of_bend() -> None:
+    given, model = world(), smooth()
+    images, labels = forgotten(given)
+    which, targets = torch.tensor([5, 0, 7]), torch.tensor([1, 0, 2, 3, 1])
+    others = given.retain.at(torch.arange(2))[0].double()
+    batch = Batch(torch.cat([images[which], others]), targets, which, torch.arange(2), 0)
+    base = torch.rand(12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    now = bend(model, images[which], labels[which], 0.5)
+    change = (now - base[which]).square().sum().sqrt()
+    expected = cross_entropy(model(batch.images), targets) + 0.3 * change
+
+    method = BoundaryShrink(variant="curvature", curvature_weight=0.3, curvature_reach=0.5)
+    found = method.kept_curved(model, batch, given, {"bends": base})
+
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_bends_to_keep_are_those_of_the_base() -> None:
+    given, model = world(), smooth()
+
+    found = BoundaryShrink(variant="curvature").prepare(model, given)["bends"]
+
+    torch.testing.assert_close(found, bend(model, *forgotten(given), 0.9))
 
 
 def test_a_weight_of_zero_is_plain_shrink_and_a_large_one_is_not() -> None:

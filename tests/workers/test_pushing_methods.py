@@ -15,6 +15,7 @@ from workers.methods.gradient_ascent import GradientAscent
 from workers.methods.neggrad_plus import NeggradPlus
 from workers.methods.random_labels import RandomLabels
 from workers.methods.salun import Salun, slopes, steepest
+from workers.methods.scrub import Scrub
 from workers.push import drawn, elsewhere, enough
 
 
@@ -160,6 +161,30 @@ def test_far_enough_is_what_unseen_images_have_and_for_a_class_much_less_than_a_
     assert enough(model, whole) == pytest.approx(2 * log(CLASSES))
     assert enough(model, some) == pytest.approx(log(2))
     assert enough(model, known) == pytest.approx(cross_entropy(model(images), labels).item())
+
+
+@pytest.mark.parametrize(
+    ("method", "times"),
+    [
+        (GradientAscent(learning_rate=0.05, batch_size=12), 1),
+        (NeggradPlus(learning_rate=0.1), 1),
+        (Scrub(learning_rate=0.05, alpha=0, gamma=0, batch_size=4, epochs=9, forget_epochs=9), 2),
+    ],
+    ids=["gradient_ascent", "neggrad_plus", "scrub"],
+)
+def test_unless_told_they_go_as_far_as_is_enough(
+    method: GradientAscent | NeggradPlus | Scrub, times: float
+) -> None:
+    far = times * enough(net(), world())
+
+    by_itself, told, less, more = (
+        carried_out(replace(method, stop_loss=stop), net(), again(world()))
+        for stop in (None, far, far / 2, far * 2)
+    )
+
+    assert all(torch.equal(a, b) for a, b in zip(by_itself, told, strict=True))
+    for other in (less, more):
+        assert not all(torch.equal(a, b) for a, b in zip(by_itself, other, strict=True))
 
 
 @pytest.mark.parametrize("stop", [99.0, 0.01])
