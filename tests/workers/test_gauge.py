@@ -166,3 +166,17 @@ def test_a_model_that_cannot_be_prepared_keeps_no_worker_from_its_work(bench: Be
 
     assert found.model_id == world.model_id
     assert bench.rates["nets"] == {}
+
+
+def test_what_decides_a_result_is_written_down_with_it(bench: Bench) -> None:
+    usual = torch.are_deterministic_algorithms_enabled()
+    told = []
+    try:
+        for strict in (False, True):
+            torch.use_deterministic_algorithms(strict)
+            told.append(bench.provenance(7))
+    finally:
+        torch.use_deterministic_algorithms(usual)
+
+    assert [each["deterministic"] for each in told] == [False, True]
+    assert {"seed", "torch", "device", "precision", "threads", "cudnn_benchmark"} <= set(told[0])
