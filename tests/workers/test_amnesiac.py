@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models_store.blobs import Blobs
 from models_store.errors import StorageFull
+from workers import sparsity
 from workers.baseline import refuse_too_large
 from workers.batches import Feed
 from workers.kinds import Given, Recipe
@@ -123,6 +124,29 @@ def test_batchnorm_statistics_are_taken_back_too_and_then_the_retain_set_repairs
     assert not torch.equal(state["1.running_var"], log[1]["1.running_var"])
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name])
+
+
+def test_a_variance_that_would_be_negative_is_none() -> None:
+    given, model = world(), net()
+    assert given.updates is not None
+    far = {**given.updates, "update.0.1.running_var": torch.full((6,), 100.0)}
+
+    carried_out(Amnesiac(epochs=1), model, again(replace(given, updates=far)))
+
+    assert (model[1].running_var >= 0).all()  # type: ignore[index, union-attr, operator]
+
+
+def test_updates_are_taken_back_from_a_net_with_masks() -> None:
+    method, mask = Amnesiac(epochs=1, learning_rate=1e-12), torch.ones(6, 1, 3, 3)
+    mask[::2] = 0
+    masked = sparsity.hold(net(), {"0": mask})
+
+    carried_out(method, masked, again(world()))
+
+    changes = world().updates
+    assert changes is not None
+    expected = (net().state_dict()["0.weight"] - changes["update.0.0.weight"]) * mask
+    torch.testing.assert_close(sparsity.plain(masked)["0.weight"], expected)
 
 
 def logged(path: Path) -> Given:

@@ -218,6 +218,18 @@ def test_the_bends_to_keep_are_those_of_the_base() -> None:
     torch.testing.assert_close(found, bend(model, *forgotten(given), 0.9))
 
 
+def test_the_curvature_is_never_computed_in_bfloat16() -> None:
+    method, given = BoundaryShrink(variant="curvature", epochs=1, steps=2), again(world())
+    prepared = method.prepare(net(), given)
+
+    ends = [
+        carried_out(method, net(), replace(again(world()), precision=kind, prepared=prepared))
+        for kind in ("bf16", "fp32")
+    ]
+
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
 def test_a_weight_of_zero_is_plain_shrink_and_a_large_one_is_not() -> None:
     def shrunk(**params: Any) -> Tensor:
         model = smooth()

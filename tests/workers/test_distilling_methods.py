@@ -160,7 +160,7 @@ def everything(given: Given) -> Samples:
     return replace(given.retain, index=torch.arange(len(given.retain.labels)))
 
 
-@pytest.mark.parametrize(("alpha", "dampening"), [(2.0, 1.0), (1.5, 0.3), (3.0, 0.1)])
+@pytest.mark.parametrize(("alpha", "dampening"), [(2.0, 1.0), (1.5, 0.3), (3.0, 0.1), (0.5, 1.0)])
 def test_what_matters_mostly_to_the_forget_set_is_dampened(alpha: float, dampening: float) -> None:
     given, model = world(), plain()
     weight = model[1].weight.detach().clone()

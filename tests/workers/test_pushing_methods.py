@@ -103,6 +103,30 @@ def test_the_true_label_is_drawn_if_it_may_once_or_at_every_pass(
     as_expected(model, values)
 
 
+def test_the_true_label_may_be_drawn_and_still_no_other_forgotten_class() -> None:
+    given, model = world(), plain()
+    rows = torch.arange(len(given.forget.labels))
+    gone = torch.isin(given.forget.labels, torch.tensor([2, 3]))
+    forget, retain = (replace(given.forget, index=rows[part]) for part in (gone, ~gone))
+    two = again(replace(given, forget=forget, retain=retain))
+    own = nn.functional.one_hot(forget.targets, CLASSES).bool()
+    kept = torch.tensor([True, True, False, False])
+    labels, values = drawn(own | kept, torch.Generator().manual_seed(0)), parameters(model)
+    alone = {"retain_share": 0, "alone_rate": 0.1, "epochs": 1, "steps": 1}
+
+    carried_out(RandomLabels(true_label=True, **alone), model, two)  # type: ignore[arg-type]
+
+    as_expected(model, stepped(values, loss(values, forget, labels)))
+
+
+@pytest.mark.parametrize("method", [Salun(retain_share=0), NeggradPlus(retain_share=0)])
+def test_without_retain_images_only_the_forget_set_counts(method: Salun | NeggradPlus) -> None:
+    losses = [step.loss for step in method.unlearn(net(), world())]
+
+    assert losses
+    assert all(loss is not None and loss.isfinite() for loss in losses)
+
+
 def test_every_allowed_label_is_drawn_and_no_other() -> None:
     allowed = torch.tensor([[True, False, True, True]] * 200)
 
