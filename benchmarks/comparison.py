@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks import beside, pareto, picture, record, tried
+from benchmarks import beside, pareto, picture, record, trial, tried
 from benchmarks.cases import cases
 from benchmarks.gaps import dense
-from workers.kinds import Method
 
 Row = dict[str, Any]
 PAGE = record.ROOT / "docs" / "comparison.md"
@@ -152,28 +150,13 @@ def table(rows: Sequence[Row]) -> str:
 
 def line(row: Row) -> str:
     """One row, gaps in brackets."""
-    mark = " †" if out_of_design(row) else ""
+    mark = " †" if trial.out_of_design(row) else ""
     cells = [f"`{row['name']}`{mark}", str(row["seed"])]
     cells += [_with_gap(row, key) for key in ("ua", "ra", "ta", "mia")]
     cells += [_said(row["avg_gap"], 1), _said(row["bn_recalibrated_d_f"], 1)]
     cells += [_said(row["mia_auc"], 3), _said(row["sparsity"], 0), _said(row["rte_seconds"], 1)]
     cells += [_said(row["forwards"], 0), _said(row["backwards"], 0)]
     return "| " + " | ".join(cells) + " |"
-
-
-def out_of_design(row: Row) -> bool:
-    """Was the method of a row made for other targets?"""
-    if row["method"] is None:
-        return False
-    module = import_module(f"workers.methods.{row['method']}")
-    (kind,) = (
-        each
-        for each in vars(module).values()
-        if isinstance(each, type)
-        and issubclass(each, Method)
-        and each.__module__ == module.__name__
-    )
-    return row["target"].partition(":")[0] not in kind.designed_for
 
 
 def _with_gap(row: Row, key: str) -> str:
