@@ -50,9 +50,9 @@ thread with other work beside it.
 
 ![Grad-CAM](pictures/faces-grad-cam.svg)
 
-Where each net looks for the person (mean Grad-CAM heat maps of the class s5, Selvaraju et al., ICCV 2017,
-on the forgotten images, the person's test images, and, of their own classes, retained images). The
-stronger the colour, the more that place speaks for the class. Heat maps are an illustration: they show
+Where each net looks for the person (mean Grad-CAM heat maps of the class s5, after the ReLU of the last
+block, `features.7`; Selvaraju et al., ICCV 2017; on the forgotten images, the person's test images, and,
+of their own classes, retained images). The stronger the colour, the more that place speaks for the class. Heat maps are an illustration: they show
 where a logit comes from, not how large it is. In an empty map nothing speaks for the class.
 """
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import asdict, replace
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -109,6 +110,21 @@ def carry_out(steps: Steps, run: resume.Run, base: nn.Module) -> None:
 def zeros(model: nn.Module) -> float:
     """Exact zeros among the weights of convolutions, in percent."""
     return round(100 * sparsity.zeros(model, CONVOLUTIONS), 1)
+
+
+def out_of_design(row: Row) -> bool:
+    """Was the method of a row made for other targets?"""
+    if row["method"] is None:
+        return False
+    module = import_module(f"workers.methods.{row['method']}")
+    (kind,) = (
+        each
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and issubclass(each, Method)
+        and each.__module__ == module.__name__
+    )
+    return row["target"].partition(":")[0] not in kind.designed_for
 
 
 def in_turn(

@@ -176,6 +176,8 @@ class Bench:
             "device": describe(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
         }
 
 

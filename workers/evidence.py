@@ -97,7 +97,8 @@ class Evidence:
     neighbours: Tensor | None = None
     """(m,) int64: the label that each row of `forget` was pushed towards, where the method did."""
     run: Mapping[str, float] = field(default_factory=dict)
-    """Measured by the pipeline: `rte_seconds`, `samples_per_second`, `peak_memory_bytes`."""
+    """Measured by the pipeline: `rte_seconds`, `samples_per_second`, `peak_memory_bytes`, and what
+    the method said of its search (`flipped`)."""
     samples: Samples | None = None
     """All rows of the dataset, for audits that look at pixels or train a copy; a row is its own
     position. None where the pixels are not at hand."""

@@ -76,6 +76,7 @@ def forget(bench: Bench, claim: Claim, rung: Rung, pulse: Pulse, expected: float
         "samples_per_second": len(given.forget) / seconds if seconds else 0.0,
         "peak_memory_bytes": float(bench.peak_memory(pulse.peak_memory)),
         "sparsity": sparsity.zeros(after),
+        **{name: float(x) for name, x in prepared.items() if not isinstance(x, Tensor)},
     }
     if rung.prune is not None:
         facts["prune_seconds"] = start.seconds

@@ -223,7 +223,8 @@ class Method(ABC):
 
         Whoever asks hands the answer back in `Given.prepared`, so that it is worked out once.
         Under `neighbours`, (n,) int64, is the label that each forgotten sample is pushed towards,
-        where the method chooses one: the audit wants to know it.
+        where the method chooses one, and under `flipped` the share of them that the search took
+        across a boundary: the audit wants to know both.
         """
         del model, given
         return {}

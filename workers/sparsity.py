@@ -95,11 +95,14 @@ def largest(scores: Mapping[str, Tensor], sparsity: float) -> Masks:
     }
 
 
-def zeros(model: nn.Module, dimensions: int = 0) -> float:
-    """The share of exact zeros among parameters of so many dimensions or more, in [0, 1]."""
+def zeros(model: nn.Module, dimensions: int = 0, reach: float = 0.0) -> float:
+    """The share of zeros among parameters of so many dimensions or more, in [0, 1].
+
+    Exact ones, or with `reach` all that are no further from zero than that.
+    """
     chosen = [weight for weight in model.parameters() if weight.dim() >= dimensions]
     total = sum(map(torch.numel, chosen))
-    return sum(int((weight == 0).sum()) for weight in chosen) / total if total else 0.0
+    return sum(int((weight.abs() <= reach).sum()) for weight in chosen) / total if total else 0.0
 
 
 # ---- masks that hold ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import beside, comparison, faces, record, trial, tried
-from benchmarks.gaps import with_gaps
+from benchmarks.gaps import GAPS, with_gaps
 from benchmarks.record import RESULTS, ROOT
 
 KEY = {"target": "class:4", "data": "slice", "seed": 0, "prune": None, "method": None}
@@ -42,6 +42,25 @@ def test_a_row_stands_with_its_gaps_and_bars_compare_with_the_retrained(tmp_path
     assert "| `l1_sparse`, slice: UA at least 99 | 98.00 | no |" in text
     assert "| `l1_sparse`, slice: TA within 1 point of retrained | -1.50 | no |" in text
     assert "l1_sparse" in comparison.pictures(path)["methods-class4.svg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "marked"),
+    [
+        ("boundary_shrink", "samples:500", True),
+        ("boundary_expanding", "samples:500", True),
+        ("boundary_shrink", "class:4", False),
+        ("influence", "class:4", True),
+        ("l1_sparse", "samples:500", False),
+    ],
+)
+def test_a_method_on_a_target_that_it_was_not_designed_for_is_marked(
+    method: str, target: str, marked: bool
+) -> None:
+    shown = comparison.table([row(method, method=method, target=target, **dict.fromkeys(GAPS))])
+
+    assert (f"| `{method}` † | 0 |" in shown) is marked
+    assert (f"| `{method}` | 0 |" in shown) is not marked
 
 
 def test_a_refusal_is_given_in_its_own_words(tmp_path: Path) -> None:

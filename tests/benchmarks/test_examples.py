@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from docs.examples import backdoor, parts, transfer
+from docs.examples import amnesiac, backdoor, parts, transfer
 from docs.examples.parts import Pictures
 from workers.data.pixels import Resident
 from workers.kinds import Recipe, Samples
@@ -68,3 +69,28 @@ def test_the_page_of_an_application_is_made_from_its_figures(script: ModuleType)
     rows = json.loads(place.with_suffix(".json").read_text())["rows"]
 
     assert place.with_suffix(".md").read_text() == parts.page(script.TEXT, rows)
+
+
+def test_ten_training_images_have_a_wrong_label_and_are_taken_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(amnesiac, "RECIPE", Recipe(epochs=1, batch_size=8, learning_rate=0.05))
+    before = amnesiac.read()
+    after, rows = amnesiac.mislabelled(before)
+
+    found = amnesiac.measured(before, tmp_path / "log")
+
+    changed = (before.samples.labels != after.samples.labels).nonzero().flatten()
+    assert changed.tolist() == rows.sort().values.tolist()
+    assert len(rows) == amnesiac.FORGOTTEN
+    assert torch.isin(rows, before.train).all()
+    assert [row["name"] for row in found["rows"]] == ["original", *amnesiac.METHODS]
+    assert found["updates"] == -(-len(before.train) // 8)
+    assert 0 < found["touched"] <= amnesiac.FORGOTTEN
+    assert "would undo the training" in found["refusal"]
+
+
+def test_the_page_of_the_taken_back_digits_is_made_from_its_figures() -> None:
+    found = json.loads((parts.HERE / "amnesiac.json").read_text())
+
+    assert (parts.HERE / "amnesiac.md").read_text() == amnesiac.written(found)

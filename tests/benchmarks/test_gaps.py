@@ -41,6 +41,13 @@ def test_who_is_beaten_in_everything_is_not_among_the_best() -> None:
     assert best([beaten, fast, good]) == [fast, good]
 
 
+def test_the_time_of_a_sparse_net_is_that_of_making_it_sparse_as_well() -> None:
+    dense = {"gap_ua": -4.0, "gap_mia": 0.0, "gap_ta": -1.0, "rte_seconds": 2.0}
+    sparse = dense | {"rte_seconds": 1.0, "prune_seconds": 100.0}
+
+    assert best([dense, sparse]) == [dense]
+
+
 @pytest.mark.parametrize(("fresh", "comes_back"), [(100.0, True), (3.0, False), (None, False)])
 def test_what_comes_back_with_fresh_statistics_is_not_forgotten(
     fresh: float | None, comes_back: bool

@@ -30,6 +30,9 @@ def test_a_pruned_version_stays_sparse_in_every_version_that_follows(house: Hous
     tests = house.get("/models/digits/audit", version=sparse["number"])["tests"]
     found = {test["test"]: test["estimate"] for test in tests}
     assert abs(found["sparsity.convolutions"] - 0.5) < 1e-3
+    tests = house.get("/models/digits/audit", version=later["number"])["tests"]
+    (went,) = (test["details"] for test in tests if test["test"] == "destination")
+    assert 0 <= went["flipped"] <= 1
 
 
 def test_a_training_log_lets_few_samples_be_taken_back_and_refuses_many(house: House) -> None:

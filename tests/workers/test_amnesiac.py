@@ -11,10 +11,12 @@ from torch import Tensor
 
 from models_store.blobs import Blobs
 from models_store.errors import StorageFull
+from workers import sparsity
 from workers.baseline import refuse_too_large
+from workers.batches import Feed
 from workers.kinds import Given, Recipe
 from workers.methods.amnesiac import Amnesiac
-from workers.training import fit
+from workers.training import fit, loop
 from workers.updates import Log, Recorder, size
 
 RECIPE = Recipe(epochs=3, batch_size=2, learning_rate=0.02)
@@ -97,6 +99,54 @@ def test_the_updates_that_saw_the_sample_are_taken_back(
     for name, value in model.named_parameters():
         total = torch.stack([updates[f"update.{t}.{name}"].double() for t in touched]).sum(0)
         torch.testing.assert_close(value.detach(), (log[1][name].double() - total).float())
+
+
+def test_batchnorm_statistics_are_taken_back_too_and_then_the_retain_set_repairs(
+    log: tuple[Path, dict[str, Tensor]],
+) -> None:
+    given, updates, model, expected = logged(log[0]), Log(log[0]), net(), net()
+    gone = int(given.forget.index)
+    touched = [t for t in range(72) if gone in updates[f"rows.{t}"].tolist()]
+    state = {name: value.clone() for name, value in log[1].items()}
+    for name in (n for n, value in state.items() if value.is_floating_point()):
+        total = torch.stack([updates[f"update.{t}.{name}"].double() for t in touched]).sum(0)
+        state[name] = (state[name].double() - total).float()
+    expected.load_state_dict(state)
+    recipe = replace(RECIPE, epochs=1, batch_size=6, schedule="constant", weight_decay=0.01)
+    feed = Feed(main=given.retain)
+    for _ in loop(expected, feed, recipe, rng=again(given).rng, precision="fp32"):
+        pass
+
+    model.load_state_dict(log[1])
+    method = Amnesiac(epochs=1, learning_rate=0.02, batch_size=6, weight_decay=0.01)
+    carried_out(method, model, given)
+
+    assert not torch.equal(state["1.running_var"], log[1]["1.running_var"])
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, expected.state_dict()[name])
+
+
+def test_a_variance_that_would_be_negative_is_none() -> None:
+    given, model = world(), net()
+    assert given.updates is not None
+    far = {**given.updates, "update.0.1.running_var": torch.full((6,), 100.0)}
+
+    carried_out(Amnesiac(epochs=1), model, again(replace(given, updates=far)))
+
+    assert (model[1].running_var >= 0).all()  # type: ignore[index, union-attr, operator]
+
+
+def test_updates_are_taken_back_from_a_net_with_masks() -> None:
+    method, mask = Amnesiac(epochs=1, learning_rate=1e-12), torch.ones(6, 1, 3, 3)
+    mask[::2] = 0
+    masked = sparsity.hold(net(), {"0": mask})
+
+    carried_out(method, masked, again(world()))
+
+    changes = world().updates
+    assert changes is not None
+    expected = (net().state_dict()["0.weight"] - changes["update.0.0.weight"]) * mask
+    torch.testing.assert_close(sparsity.plain(masked)["0.weight"], expected)
 
 
 def logged(path: Path) -> Given:

@@ -1,5 +1,6 @@
 """What single audits answer, against counting by hand."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -145,11 +146,27 @@ def test_histograms_count_every_image_once(seen: Evidence) -> None:
 
 
 def test_the_destination_counts_the_neighbour_s_label(world: World, seen: Evidence) -> None:
-    found = everything(seen)["destination"]
+    searched = replace(seen, run={**seen.run, "flipped": 0.75})
+    found = everything(searched)["destination"]
 
+    assert found.details["flipped"] == 0.75
     zeros = found.details["predicted_after"][0]
     assert found.estimate == pytest.approx(zeros / toy.PER_CLASS)
     assert found.before == 0.0
+
+
+def test_weights_that_are_nearly_zero_are_not_counted_as_zeros(seen: Evidence) -> None:
+    twin = deepcopy(seen.model_after)
+    with torch.no_grad():
+        for weight in twin.parameters():
+            weight.fill_(1.0)
+        twin[0].weight[0], twin[0].weight[1] = 0.0, -1e-5  # type: ignore[index, operator]
+
+    found = everything(replace(seen, model_after=twin))["sparsity.convolutions"]
+
+    convolutions = 16 * 9 + 16 * 16 * 9
+    assert found.estimate == 9 / convolutions
+    assert found.details["nearly_after"] == 18 / convolutions
 
 
 def test_a_class_that_is_only_hidden_is_back_sooner_than_one_that_was_never_seen(

@@ -99,6 +99,22 @@ def test_shrink_descends_towards_the_neighbours() -> None:
     torch.testing.assert_close(model[1].bias, nn.Parameter(expected[1]))
 
 
+def test_it_says_how_many_images_the_search_took_across_a_boundary() -> None:
+    given, model = world(), plain()
+    many = replace(given, forget=given.retain, retain=given.forget)
+    images, labels = many.forget.at(torch.arange(36))
+    wrong = (model(images.double()).argmax(1) != labels).double().mean().item()
+
+    here, across = (
+        BoundaryShrink(search=by).prepare(model, many)["flipped"]  # type: ignore[arg-type]
+        for by in ("second_logit", "fgsm")
+    )
+
+    assert 0 < wrong < 1
+    assert here == pytest.approx(wrong)
+    assert across == 1.0
+
+
 def test_what_was_prepared_is_not_searched_again() -> None:
     given, model = world(), plain()
     told = torch.zeros(12, dtype=torch.int64)

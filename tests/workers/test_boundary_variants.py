@@ -7,11 +7,11 @@ import pytest
 import torch
 from given import CLASSES, again, carried_out, net, states, world
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear, softplus
+from torch.nn.functional import cross_entropy, linear
 
 from workers.batches import Batch
 from workers.kinds import Given
-from workers.methods.boundary_shrink import BoundaryShrink, bend, weighted
+from workers.methods.boundary_shrink import BoundaryShrink, weighted
 from workers.neighbours import Search, nearest
 from workers.push import elsewhere
 
@@ -28,15 +28,6 @@ def plain(seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES)).double()
-
-
-def smooth(seed: int = 0) -> nn.Module:
-    """A small net whose second derivatives are not zero."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Flatten(), nn.Linear(64, 3), nn.Softplus(), nn.Linear(3, 4)
-        ).double()
 
 
 def forgotten(given: Given) -> tuple[Tensor, Tensor]:
@@ -72,6 +63,23 @@ def test_one_wide_step_of_pgd_is_fgsm() -> None:
     found = [s.moved(model, images, labels, torch.Generator()) for s in (wide, Search())]
 
     assert torch.equal(*found)
+
+
+def test_shrink_searches_as_its_parameters_say() -> None:
+    given, model = world(), plain()
+    known = {"epsilon": 0.17, "random_start": True}
+    search = Search(by="pgd", step=0.07, iterations=3, **known)  # type: ignore[arg-type]
+    logits = torch.cat([*search.logits(model, given.forget, again(given).rng)])
+    labels, margins = nearest(logits, elsewhere(given))
+    raw = torch.sigmoid(5 * (margins + 0.5))
+
+    method = BoundaryShrink(
+        search="pgd", search_step=0.07, search_steps=3, variant="reweighted", **known
+    )  # type: ignore[arg-type]
+    found = method.prepare(model, again(given))
+
+    assert torch.equal(torch.as_tensor(found["neighbours"]), labels)
+    torch.testing.assert_close(torch.as_tensor(found["weights"]), raw / raw.mean())
 
 
 def test_the_second_logit_is_that_of_the_image_itself() -> None:
@@ -134,59 +142,6 @@ def test_weights_go_with_their_images_and_leave_retained_ones_alone() -> None:
 
     expected = (2.0 * losses[0] + 0.5 * losses[1] + sum(losses[2:])) / 5
     assert float(found) == pytest.approx(expected)
-
-
-def test_the_bend_is_the_change_of_the_slope_over_a_step_along_its_signs() -> None:
-    model, images = plain(), torch.rand(3, 1, 8, 8, dtype=torch.float64)
-    labels = torch.tensor([0, 1, 2])
-    weight, bias = model[1].weight.detach(), model[1].bias.detach()
-
-    def slope(flat: Tensor) -> Tensor:
-        return (linear(flat, weight, bias).softmax(1) - torch.eye(4)[labels]) @ weight
-
-    here = slope(images.flatten(1))
-    there = slope(images.flatten(1) + 0.9 * here.sign() / here.sign().norm(dim=1, keepdim=True))
-
-    found = bend(model, images, labels, 0.9)
-
-    torch.testing.assert_close(found, (there - here).norm(dim=1))
-
-
-def test_the_bend_of_an_image_hangs_on_no_other_image() -> None:
-    model, images = smooth(), torch.rand(3, 1, 8, 8, dtype=torch.float64)
-    labels = torch.tensor([0, 1, 2])
-
-    alone = [bend(model, images[i : i + 1], labels[i : i + 1], 0.9) for i in range(3)]
-
-    torch.testing.assert_close(bend(model, images, labels, 0.9), torch.cat(alone))
-
-
-def test_the_bend_can_be_differentiated_by_the_weights() -> None:
-    images = torch.rand(2, 1, 8, 8, dtype=torch.float64)
-    _, first, _, last = smooth()
-
-    def bends(weight: Tensor) -> Tensor:
-        def forward(images: Tensor) -> Tensor:
-            hidden = softplus(linear(images.flatten(1), weight, first.bias.detach()))
-            return linear(hidden, last.weight.detach(), last.bias.detach())
-
-        return bend(forward, images, torch.tensor([0, 1]), 0.5, learning=True)
-
-    weight = first.weight.detach().clone().requires_grad_()
-    assert torch.autograd.gradcheck(bends, weight)
-
-
-def test_a_weight_of_zero_is_plain_shrink_and_a_large_one_is_not() -> None:
-    def shrunk(**params: Any) -> Tensor:
-        model = smooth()
-        alone = {"retain_share": 0.0, "alone_rate": 0.1, "steps": 3}
-        carried_out(BoundaryShrink(**alone, **params), model, world())
-        return model[1].weight.detach()
-
-    plainly = shrunk()
-
-    torch.testing.assert_close(shrunk(variant="curvature", curvature_weight=0.0), plainly)
-    assert not torch.allclose(shrunk(variant="curvature", curvature_weight=50.0), plainly)
 
 
 # ---- the law for each --------------------------------------------------------------------------

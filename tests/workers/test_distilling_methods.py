@@ -44,6 +44,27 @@ def stepped(values: list[Tensor], value: Tensor) -> list[Tensor]:
 SAME = {"learning_rate": 0.05, "schedule": "constant"}
 
 
+def test_finetuning_descends_the_loss_of_the_retain_set_with_momentum_and_decay() -> None:
+    given, model = world(), plain()
+    values, pushed = parameters(model), [torch.zeros(()), torch.zeros(())]
+    for _ in range(3):
+        slopes = torch.autograd.grad(
+            cross_entropy(logits(values, given.retain), given.retain.targets), values
+        )
+        steps = [slope + 0.2 * w.detach() for slope, w in zip(slopes, values, strict=True)]
+        pushed = [0.5 * old + step for old, step in zip(pushed, steps, strict=True)]
+        values = [
+            (w.detach() - 0.1 * push).requires_grad_()
+            for w, push in zip(values, pushed, strict=True)
+        ]
+
+    method = Finetune(epochs=3, batch_size=36, learning_rate=0.1, momentum=0.5, weight_decay=0.2)
+    carried_out(method, model, given)
+
+    for value, wanted in zip(model[1].parameters(), values, strict=True):
+        torch.testing.assert_close(value.detach(), wanted.detach())
+
+
 def test_finetuning_is_l1_sparse_without_its_penalty() -> None:
     once = carried_out(Finetune(steps=7, **SAME), net(), again(world()))
     twice = carried_out(L1Sparse(gamma=0.0, steps=7, **SAME), net(), again(world()))
@@ -139,7 +160,7 @@ def everything(given: Given) -> Samples:
     return replace(given.retain, index=torch.arange(len(given.retain.labels)))
 
 
-@pytest.mark.parametrize(("alpha", "dampening"), [(2.0, 1.0), (1.5, 0.3), (3.0, 0.1)])
+@pytest.mark.parametrize(("alpha", "dampening"), [(2.0, 1.0), (1.5, 0.3), (3.0, 0.1), (0.5, 1.0)])
 def test_what_matters_mostly_to_the_forget_set_is_dampened(alpha: float, dampening: float) -> None:
     given, model = world(), plain()
     weight = model[1].weight.detach().clone()

@@ -169,6 +169,14 @@ def test_retrained_models_stand_beside_before_and_after(world: World, seen: Evid
 
     table = found["histograms.margin"].details
     assert sum(table["retrained"]["forget"]) == toy.PER_CLASS
+    for version, part in (("before", "retain"), ("before", "forget_test"), ("after", "forget")):
+        whole = seen.before if version == "before" else seen.after
+        ours = margin(whole.of(seen.parts[part]))
+        theirs = margin(seen.retrains[0].scores.of(seen.parts[part]))
+        at = np.concatenate([ours, theirs])[:, None]
+        gaps = np.abs((ours <= at).mean(1) - (theirs <= at).mean(1))
+        assert table["apart"][version][part] == pytest.approx(gaps.max())
+    assert 0 < table["apart"]["before"]["retain"] < table["apart"]["before"]["forget_test"]
     (spread,) = found["destination"].details["predicted_retrained"]
     assert sum(spread) == toy.PER_CLASS
     assert spread[GONE] == 0

@@ -88,6 +88,9 @@ def test_the_row_of_a_class_that_goes_whole_becomes_noise_if_asked() -> None:
     rows, old = cleared[5].weight, plain[5].weight  # type: ignore[index]
     assert rows[GONE].abs().sum() == 0  # type: ignore[index, union-attr]
     assert torch.equal(rows[:GONE], old[:GONE])  # type: ignore[index, arg-type]
+    biases, kept = cleared[5].bias, plain[5].bias  # type: ignore[index]
+    assert biases[GONE] == 0 != kept[GONE]  # type: ignore[index]
+    assert torch.equal(biases[:GONE], kept[:GONE])  # type: ignore[index, arg-type]
 
 
 def test_rows_are_never_cleared_for_single_images() -> None:

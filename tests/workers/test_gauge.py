@@ -1,6 +1,6 @@
 """What nets and methods cost: operations as counted by others, and images as they are seen to go by."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -89,9 +89,21 @@ def test_a_method_costs_about_what_it_says(name: str, size: dict[str, Any]) -> N
     assert said(kind, params, given) == pytest.approx(counted.macs, rel=0.2)
 
 
-def said(kind: type[Method], params: dict[str, float], given: Given) -> float:
+@pytest.mark.parametrize("name", ["neggrad_plus", "scrub"])
+def test_asking_unseen_images_how_far_to_go_is_in_the_cost(name: str) -> None:
+    given, model, params = again(world()), net(), {"epochs": 2, "steps": 2}
+    many = given.retain.take(torch.arange(36).repeat(40))
+
+    with Counted() as counted:
+        for _ in shelf.make(SHELF[name], params).unlearn(model, replace(given, holdout=many)):
+            pass
+
+    assert said(SHELF[name], {**params}, given, len(many)) == pytest.approx(counted.macs, rel=0.1)
+
+
+def said(kind: type[Method], params: dict[str, float], given: Given, unseen: int = 0) -> float:
     """Multiply-accumulates."""
-    sizes = Sizes(forget=len(given.forget), retain=len(given.retain), unseen=0, scored=True)
+    sizes = Sizes(forget=len(given.forget), retain=len(given.retain), unseen=unseen, scored=True)
     known = costs.numbers(costs.defaults(shelf.schema(kind)) | params)
     known |= costs.numbers(asdict(given.recipe), "recipe_") if given.recipe else {}
     known["classes"] = given.classes
@@ -166,3 +178,18 @@ def test_a_model_that_cannot_be_prepared_keeps_no_worker_from_its_work(bench: Be
 
     assert found.model_id == world.model_id
     assert bench.rates["nets"] == {}
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_what_decides_a_result_is_written_down_with_it(bench: Bench) -> None:
+    usual = torch.are_deterministic_algorithms_enabled()
+    told = []
+    try:
+        for strict in (False, True):
+            torch.use_deterministic_algorithms(strict)
+            told.append(bench.provenance(7))
+    finally:
+        torch.use_deterministic_algorithms(usual)
+
+    assert [each["deterministic"] for each in told] == [False, True]
+    assert {"seed", "torch", "device", "precision", "threads", "cudnn_benchmark"} <= set(told[0])

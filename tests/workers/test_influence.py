@@ -97,7 +97,20 @@ def test_the_step_is_that_of_the_dense_inverse(kind: Any, damping: float) -> Non
     matrix = dense(model, given.retain, kind)
     matrix += damping * torch.eye(len(matrix), dtype=torch.float64)
 
-    step = moved(Influence(curvature=kind, damping=damping, steps=400), again(given))
+    method = Influence(curvature=kind, damping=damping, steps=400, strength=1.5)
+    step = moved(method, again(given))
+
+    expected = 1.5 * torch.linalg.solve(matrix, direction(model, given))
+    torch.testing.assert_close(step, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_curvature_is_taken_over_as_many_retain_images_as_asked() -> None:
+    given, model = world(), tiny()
+    drawn = torch.randperm(len(given.retain), generator=again(given).rng)[:10]
+    matrix = dense(model, given.retain.take(drawn), "gauss_newton")
+    matrix += 0.01 * torch.eye(len(matrix), dtype=torch.float64)
+
+    step = moved(Influence(damping=0.01, steps=400, images=10), again(given))
 
     expected = torch.linalg.solve(matrix, direction(model, given))
     torch.testing.assert_close(step, expected, rtol=1e-6, atol=1e-9)

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from workers.methods.l1_sparse import L1Sparse
 from workers.methods.retrain import Retrain
+from workers.training import Moment, fit
 
 ONE_STEP = {
     "epochs": 1,
@@ -58,6 +59,17 @@ def test_a_proximal_step_goes_down_the_loss_then_towards_zero() -> None:
     moved, reach = weight - 0.1 * slope, 0.1 * 0.02 / (1 - 0.5)
     expected = moved.sign() * (moved.abs() - reach).clamp(min=0)
     torch.testing.assert_close(model[1].weight.detach(), expected)
+
+
+def test_a_proximal_step_is_as_long_as_the_schedules_of_both_say() -> None:
+    weight = nn.Parameter(torch.linspace(-1, 1, 9, dtype=torch.float64))
+    before = weight.detach().clone()
+    moment = Moment(epoch=1, epochs=4, rate=0.3, weights=[weight], which=torch.arange(0))
+
+    L1Sparse(gamma=0.5, proximal=True, momentum=0.5, learning_rate=9.0).shrink(moment)
+
+    reach = 0.3 * (0.5 * 3 / 4) / (1 - 0.5)
+    torch.testing.assert_close(weight.detach(), before.sign() * (before.abs() - reach).clamp(min=0))
 
 
 def test_only_proximal_steps_give_true_zeros() -> None:
@@ -125,6 +137,25 @@ def test_retraining_does_not_remember_the_weights_it_was_given() -> None:
     other = carried_out(Retrain(), net(2), again(world()))
 
     assert all(torch.equal(a, b) for a, b in zip(once, other, strict=True))
+
+
+def test_retraining_is_the_recorded_recipe_on_the_retain_set_and_nothing_else() -> None:
+    given, chance = world(), torch.Generator().manual_seed(0)
+    expected = given.fresh(int(torch.randint(2**62, (), generator=chance)))
+    assert given.recipe is not None
+    for _ in fit(expected, given.retain, given.recipe, rng=chance, precision="fp32"):
+        pass
+    other = again(world())
+    other.forget.labels[other.forget.index] = 0
+    blind = replace(other, forget=other.forget.take(torch.arange(1)), updates=None)
+
+    found = carried_out(Retrain(), net(), again(given))
+
+    assert all(
+        torch.equal(a, b) for a, b in zip(found, expected.state_dict().values(), strict=True)
+    )
+    unaware = carried_out(Retrain(), net(), blind)
+    assert all(torch.equal(a, b) for a, b in zip(found, unaware, strict=True))
 
 
 def test_retraining_needs_a_recipe() -> None:

@@ -1,7 +1,8 @@
 """The law for methods: every file on the shelf is tried."""
 
+from copy import deepcopy
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from workers import methods, shelf
 from workers.kinds import Method
+from workers.modes import recalibrate
 
 SHELF = shelf.on(methods, Method)
 
@@ -131,6 +133,31 @@ def test_it_takes_a_net_that_ends_in_a_convolution(method: Method) -> None:
     carried_out(method, model, replace(given, fresh=fresh))
 
     assert model(given.retain.at(torch.arange(3))[0]).shape == (3, CLASSES)
+
+
+POLICIES = [
+    (name, policy)
+    for name, kind in SHELF.items()
+    for policy in get_args(get_type_hints(kind).get("batchnorm"))
+]
+
+
+@pytest.mark.parametrize(("name", "policy"), POLICIES)
+def test_a_batchnorm_policy_decides_what_becomes_of_the_statistics(name: str, policy: str) -> None:
+    given, model = world(), net()
+    before = deepcopy(dict(model.named_buffers()))
+    known = {field.name for field in fields(SHELF[name])}  # type: ignore[arg-type]
+    short: dict[str, Any] = dict.fromkeys(known & {"epochs", "steps"}, 2)
+
+    carried_out(shelf.make(SHELF[name], short | {"batchnorm": policy}), model, again(given))
+
+    after, fresh = dict(model.named_buffers()), deepcopy(model)
+    recalibrate(fresh, given.retain)
+    estimated = fresh[1].running_mean
+    same = all(torch.equal(value, before[key]) for key, value in after.items())
+    assert same == (policy == "frozen")
+    close = torch.allclose(model[1].running_mean, estimated, rtol=1e-4, atol=1e-5)
+    assert close == (policy in {"retain", "recalibrate"})
 
 
 def test_bfloat16_compute_keeps_float32_weights(method: Method) -> None:

@@ -9,7 +9,7 @@ from given import CLASSES, again, net, world
 from torch import Tensor, nn
 
 from workers import pruning, shelf, sparsity
-from workers.kinds import Given, Recipe, State, Steps
+from workers.kinds import Given, Steps
 from workers.pruning.imp import Imp
 from workers.pruning.omp import Omp
 from workers.pruning.synflow import Synflow, linear, scores
@@ -224,24 +224,3 @@ def test_synflow_cuts_no_layer_through() -> None:
     masks = Synflow(sparsity=0.95, tensors="weights").masks(model, (8, 8, 1))
 
     assert all(mask.any() for mask in masks.values())
-
-
-def test_each_round_of_imp_starts_from_the_early_weights_with_fewer_of_them() -> None:
-    recipe = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
-    given = replace(again(world()), recipe=recipe)
-    pruner = Imp(sparsity=0.75, rounds=2, rewind=1)
-    states = [step.state() for step in pruner.prune(net(), given) if step.state is not None]
-
-    rounds = [state for state in states if state["round"] != 0]
-    shares = [float(masked(state).mean()) for state in rounds]
-    assert shares == pytest.approx([0.5] * 2 + [0.25] * 2, abs=0.02)
-    early = [state["early.model.0.weight_orig"] for state in states]
-    assert all(torch.equal(early[0], each) for each in early)  # type: ignore[arg-type]
-    first = states[0]["now.model.0.weight_orig"]
-    assert torch.equal(early[0], first)  # type: ignore[arg-type] # after one epoch
-
-
-def masked(state: State) -> Tensor:
-    found = state["now.model.0.weight_mask"]
-    assert isinstance(found, Tensor)
-    return found

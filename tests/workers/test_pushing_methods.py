@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from math import log
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from workers.methods.gradient_ascent import GradientAscent
 from workers.methods.neggrad_plus import NeggradPlus
 from workers.methods.random_labels import RandomLabels
 from workers.methods.salun import Salun, slopes, steepest
-from workers.push import drawn, elsewhere, enough
+from workers.push import drawn, elsewhere
 
 
 def plain() -> nn.Module:
@@ -102,6 +101,22 @@ def test_the_true_label_is_drawn_if_it_may_once_or_at_every_pass(
     as_expected(model, values)
 
 
+def test_the_true_label_may_be_drawn_and_still_no_other_forgotten_class() -> None:
+    given, model = world(), plain()
+    rows = torch.arange(len(given.forget.labels))
+    gone = torch.isin(given.forget.labels, torch.tensor([2, 3]))
+    forget, retain = (replace(given.forget, index=rows[part]) for part in (gone, ~gone))
+    two = again(replace(given, forget=forget, retain=retain))
+    own = nn.functional.one_hot(forget.targets, CLASSES).bool()
+    kept = torch.tensor([True, True, False, False])
+    labels, values = drawn(own | kept, torch.Generator().manual_seed(0)), parameters(model)
+    alone = {"retain_share": 0, "alone_rate": 0.1, "epochs": 1, "steps": 1}
+
+    carried_out(RandomLabels(true_label=True, **alone), model, two)  # type: ignore[arg-type]
+
+    as_expected(model, stepped(values, loss(values, forget, labels)))
+
+
 def test_every_allowed_label_is_drawn_and_no_other() -> None:
     allowed = torch.tensor([[True, False, True, True]] * 200)
 
@@ -150,16 +165,6 @@ def test_ascent_that_has_stopped_does_not_go_on_when_it_is_resumed() -> None:
         torch.equal(a, b)
         for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
     )
-
-
-def test_far_enough_is_what_unseen_images_have_and_for_a_class_much_less_than_a_guess() -> None:
-    whole, some, model = world(), world(forget=3), net().eval()
-    known = replace(some, holdout=some.retain.take(torch.arange(9)))
-    images, labels = known.holdout.at(torch.arange(9))
-
-    assert enough(model, whole) == pytest.approx(2 * log(CLASSES))
-    assert enough(model, some) == pytest.approx(log(2))
-    assert enough(model, known) == pytest.approx(cross_entropy(model(images), labels).item())
 
 
 @pytest.mark.parametrize("stop", [99.0, 0.01])

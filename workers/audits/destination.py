@@ -12,9 +12,10 @@ class Destination(Audit):
     """Where D_f went: how often each label is predicted, before and after; it only reports.
 
     The estimate is the share of D_f predicted as the very label that the method pushed it
-    towards, where the method chose one (Boundary Shrink's neighbours). A retrained model spreads
-    a forgotten class over look-alikes; nearly everything on one label is a trace of the method.
-    A truly random spread is one too.
+    towards, where the method chose one (Boundary Shrink's neighbours); `flipped` is the share that
+    its search took across a boundary of the version before. A retrained model spreads a forgotten
+    class over look-alikes; nearly everything on one label is a trace of the method. A truly random
+    spread is one too.
 
     Source: Chen et al., "Boundary Unlearning", CVPR 2023, section 3 (nearest incorrect label).
     """
@@ -57,6 +58,10 @@ class Destination(Audit):
                 n=n,
                 before=float((predicted(before) == there).mean()),
                 unit="share",
-                details={**details, "neighbours": counts(there, evidence.classes)},
+                details={
+                    **details,
+                    "neighbours": counts(there, evidence.classes),
+                    "flipped": evidence.run.get("flipped"),
+                },
             )
         ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
+from scipy import stats
 
 from workers.evidence import Audit, Evidence, Finding, Scores
 from workers.signals import SIGNALS, both, retrained, rows
@@ -18,12 +19,14 @@ PARTS = ("forget", "retain", "forget_test", "retain_test")
 class Histograms(Audit):
     """Loss, entropy and logit margin, in nats, on D_f, D_r, D_ft and D_rt; it only reports.
 
-    Before, after and (where there are any) retrained models share their bins, which span the middle 98 % of all values seen; the rest is
-    counted in the outermost bins. The estimate is the mean on D_f (on D_r for a baseline). Read
-    the forgotten images against the never-trained ones: more entropy than those is no success
-    but a trace.
+    Before, after and (where there are any) retrained models share their bins, which span the middle
+    98 % of all values seen; the rest is counted in the outermost bins. The estimate is the mean on
+    D_f (on D_r for a baseline). Read the forgotten images against the never-trained ones: more
+    entropy than those is no success but a trace. Beside retrained models `apart` says how far from
+    theirs each distribution lies, by the largest difference of the two cumulative ones.
 
-    Source: Chen et al., "Boundary Unlearning", CVPR 2023 (entropy of the four parts).
+    Source: Chen et al., "Boundary Unlearning", CVPR 2023 (entropy of the four parts); the distance
+    is that of Kolmogorov and Smirnov.
     """
 
     bins: Annotated[int, Ge(2)] = 30
@@ -68,5 +71,14 @@ def _table(seen: dict[str, list[Floats]], edges: Floats) -> dict[str, Any]:
         "after": {part: binned(each[1]) for part, each in seen.items()},
     }
     if any(len(each) > 2 for each in seen.values()):
-        table["retrained"] = {part: binned(np.concatenate(each[2:])) for part, each in seen.items()}
+        oracles = {part: np.concatenate(each[2:]) for part, each in seen.items()}
+        table["retrained"] = {part: binned(values) for part, values in oracles.items()}
+        table["apart"] = {
+            version: {
+                part: float(stats.ks_2samp(each[place], oracles[part]).statistic)
+                for part, each in seen.items()
+                if len(each[place])
+            }
+            for place, version in enumerate(("before", "after"))
+        }
     return table

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from workers.evidence import Audit, Evidence, Finding
 from workers.sparsity import zeros
 
+NEARLY = 1e-4
 GROUPS = {"all": 0, "weights": 2, "convolutions": 4}
 """Parameters of so many dimensions or more; the words are those of `l1_sparse`."""
 
@@ -14,7 +15,8 @@ class Sparsity(Audit):
     """The share of exact zeros among all parameters, weights, and weights of convolutions.
 
     It only reports. A model that was pruned stays so in every version that follows; a penalty
-    makes weights small, and counts only where it made them zero.
+    makes weights small, and counts only where it made them zero; the details say how many are
+    nearly so (no more than 1e-4 away), which is not the same.
 
     Source: Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023, which gives
     sparsity as the share of zero weights of convolutions.
@@ -28,6 +30,10 @@ class Sparsity(Audit):
                 estimate=zeros(evidence.model_after, dimensions),
                 before=zeros(evidence.model_before, dimensions),
                 unit="share",
+                details={
+                    "nearly_before": zeros(evidence.model_before, dimensions, NEARLY),
+                    "nearly_after": zeros(evidence.model_after, dimensions, NEARLY),
+                },
             )
             for name, dimensions in GROUPS.items()
         ]

@@ -85,7 +85,8 @@ class BoundaryShrink(Push):
         )
         logits = torch.cat([*search.logits(model, given.forget, given.rng)])
         neighbours, margins = nearest(logits, elsewhere(given))
-        found: State = {"neighbours": neighbours}
+        flipped = (logits.argmax(1) != given.forget.targets).double().mean().item()
+        found: State = {"neighbours": neighbours, "flipped": flipped}
         if self.variant == "reweighted":
             weights = (self.sharpness * (margins - self.centre)).sigmoid()
             found["weights"] = weights / weights.mean()

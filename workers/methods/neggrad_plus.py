@@ -1,6 +1,6 @@
 """NegGrad+: up the loss of the forgotten images, down that of the retained ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from workers.batches import Batch
-from workers.kinds import Given, Space, Steps
+from workers.kinds import Cost, Given, Space, Steps
 from workers.push import Push, enough
 from workers.training import Forward
 
@@ -41,6 +41,12 @@ class NeggradPlus(Push):
     """Mean cross-entropy of the forget images of a batch, in nats, above which they pull no more.
     null: what held-out images have, or ln 2 without any; for a class of which nothing is retained,
     2 ln K with K classes."""
+
+    @classmethod
+    def cost(cls) -> Cost:
+        """As a push, once every unseen image has been asked what is usual."""
+        pushed = super(NeggradPlus, cls).cost()
+        return replace(pushed, forwards=f"{pushed.forwards} + unseen")
 
     def unlearn(self, model: nn.Module, given: Given) -> Steps:
         """Climb and descend."""

@@ -23,8 +23,8 @@ class RandomLabels(Push):
     which is itself a trace. Approximate: the audit says how far it went.
 
     Source: Golatkar, Achille and Soatto, CVPR 2020, arXiv:1911.04933, section 5 (random labels);
-    Hayase et al. 2020: the minimum of CE(f(x), y') with y' uniform. Ours: other forgotten classes
-    are not drawn, and BatchNorm normalises by retain images.
+    Hayase, Yasutomi and Katoh 2020, arXiv:2012.11849: the minimum of CE(f(x), y') with y' uniform.
+    Ours: other forgotten classes are not drawn, and BatchNorm normalises by retain images.
     """
 
     space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "retain_share": (3.0, 6.0)}

@@ -30,8 +30,8 @@ class Scrub(Finetuning):
 
     Source: Kurmanji, Triantafillou, Hayes and Triantafillou, "Towards Unbounded Machine
     Unlearning", NeurIPS 2023, arXiv:2302.09880, section 3, equation 3 and algorithm 1. Ours:
-    BatchNorm normalises by retain images alone, and leaving
-    ends where it is enough. There is no rewinding (SCRUB+R).
+    BatchNorm normalises by retain images alone, and leaving ends where it is enough. There is no
+    rewinding (SCRUB+R).
     """
 
     space: ClassVar[Space] = {"learning_rate": (0.003, 0.01, 0.03), "alpha": (0.1, 0.5)}
@@ -46,7 +46,6 @@ class Scrub(Finetuning):
     """How much the teacher counts on the retain set."""
     gamma: Annotated[float, Ge(0)] = 1.0
     """How much the labels count on the retain set."""
-
     stop_loss: Annotated[float, Gt(0)] | None = None
     """Mean cross-entropy of a batch of forget images, in nats, beyond which it leaves no further.
     null: twice what held-out images have, or 2 ln 2 without any; for a class of which nothing is
@@ -59,12 +58,15 @@ class Scrub(Finetuning):
 
     @classmethod
     def cost(cls) -> Cost:
-        """Epochs over the retain set, the first few over the forget set; the teacher's answers."""
+        """Epochs over the retain set, the first few over the forget set; the teacher's answers.
+
+        And every unseen image is asked what is usual.
+        """
         batches = "(ceil(forget / batch_size) + ceil(retain / batch_size))"
         passes = f"max(epochs, ceil(steps / max(1, {batches})))"
         return Cost(
             trained=f"{passes} * retain + min({passes}, forget_epochs) * forget",
-            forwards=f"forget + retain + min(retain, {RECALIBRATION})",
+            forwards=f"forget + retain + min(retain, {RECALIBRATION}) + unseen",
             batch="batch_size",
         )
 
