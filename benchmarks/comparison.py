@@ -1,14 +1,12 @@
 """The page that compares the methods, made from the result files: no figure in it is typed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from benchmarks import beside, pareto, picture, record, trial, tried
-from benchmarks.cases import cases
-from benchmarks.gaps import dense
+from benchmarks import beside, held, pareto, picture, record, trial, tried
+from benchmarks.cases import cases, curve
 
 Row = dict[str, Any]
 PAGE = record.ROOT / "docs" / "comparison.md"
@@ -72,6 +70,11 @@ seconds above: {taken}.
 Published for ResNet-18 and all of CIFAR-10 (Jia et al.): finetune 22.5 dense, 73.6 at 95 %, a gain of
 51 points of UA.
 """
+PENALTY = """## l1-sparse by its penalty
+
+The class of the slice once more; in bold what the recipe takes.
+
+"""
 CURVE = {
     "dense": "", "75 %": "_omp75", "90 %": "_omp90", "95 %": "_omp95",
     "95 %, SynFlow": "_synflow95", "95 %, IMP": "_imp95",
@@ -91,7 +94,7 @@ def written(file: Path) -> str:
         )
     ]
     for (data, target), title in TITLES.items():
-        here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
+        here = [row for row in plain(rows) if (row["data"], row["target"]) == (data, target)]
         here.sort(key=lambda row: (ORDER[row["name"]], row["seed"]))
         if here:
             parts += [f"## {title}", table(here)]
@@ -102,19 +105,25 @@ def written(file: Path) -> str:
     search = (
         tried.written(tried.FOUND, tried.RECIPE) if document["settings"]["device"] == "cpu" else []
     )
-    parts += [*sparse(rows), *bars(rows), *search, beside.written(on_gpu)]
+    parts += [*sparse(rows), *held.bars(rows), *penalties(rows), *search, beside.written(on_gpu)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def pictures(file: Path) -> dict[str, str]:
     """SVG files by name."""
-    rows = json.loads(file.read_text())["rows"]
+    rows = plain(json.loads(file.read_text())["rows"])
     found = {}
     for target in ("class:4", "samples:500"):
         here = comparable([r for r in rows if (r["data"], r["target"]) == (SLICE, target)])
         if here:
             found[picture_name(target)] = picture.svg(pareto.panels(here), 3, pareto.LEGEND)
     return found
+
+
+def plain(rows: Sequence[Row]) -> list[Row]:
+    """Rows with the parameters of the house: those of the curve have a table of their own."""
+    curved = {case.name for case in curve(range(1))}
+    return [row for row in rows if row["name"] not in curved]
 
 
 def picture_name(target: str) -> str:
@@ -190,55 +199,20 @@ def _both(row: Row | None) -> str:
     return f"{_said(row['ua'], 1)} ({_said(row['ta'], 1)})" if row else "–"
 
 
-# ---- bars --------------------------------------------------------------------------------------
-
-Check = tuple[str, Callable[[Row, Row], float], Callable[[float], bool]]
-
-
-def _share(key: str) -> Callable[[Row, Row], float]:
-    return lambda row, _: float(row[key])
-
-
-def _apart(key: str) -> Callable[[Row, Row], float]:
-    return lambda row, reference: float(row[key] - reference[key])
-
-
-CLOSE: list[Check] = [
-    ("D_f below 1", _share("d_f"), lambda x: x < 1),
-    ("D_ft below 1", _share("d_ft"), lambda x: x < 1),
-    ("D_r within 2.5 points of retrained", _apart("d_r"), lambda x: abs(x) <= 2.5),
-    ("D_rt within 2.5 points of retrained", _apart("d_rt"), lambda x: abs(x) <= 2.5),
-]
-BARS: dict[str, list[Check]] = {
-    "boundary_expanding": CLOSE,
-    "boundary_shrink": CLOSE,
-    "l1_sparse": [
-        ("UA at least 99", _share("ua"), lambda x: x >= 99),
-        ("TA within 1 point of retrained", _apart("ta"), lambda x: abs(x) <= 1),
-    ],
-}
-"""For a class, on the slice and on all images."""
-
-
-def bars(rows: Sequence[Row]) -> list[str]:
-    """Which are held."""
-    lines = []
-    for row in rows:
-        reference = retrained(rows, row)
-        if row["target"] != "class:4" or row["name"] not in BARS or not reference:
-            continue
-        for text, value, good in BARS[row["name"]]:
-            found = value(row, reference)
-            holds = "yes" if good(found) else "no"
-            lines.append(f"| `{row['name']}`, {row['data']}: {text} | {found:.2f} | {holds} |")
-    head = "## The bars\n\n| bar | measured | holds |\n|---|---|---|\n"
-    return [head + "\n".join(lines)] if lines else []
-
-
-def retrained(rows: Sequence[Row], row: Row) -> Row:
-    """The mean of the retrained models of a row's target; empty without any."""
-    known = [each for each in rows if dense(each, row)]
-    return {key: fmean(each[key] for each in known) for key in ("d_r", "d_rt", "ta") if known}
+def penalties(rows: Sequence[Row]) -> list[str]:
+    """l1-sparse by gamma, the recipe's among them."""
+    names = {case.name for case in curve(range(1))} | {"l1_sparse"}
+    here = [row for row in rows if (row["data"], row["target"]) == (SLICE, "class:4")]
+    found = [row for row in here if row["name"] in names and row["params"]]
+    if len({row["name"] for row in found}) < 2:
+        return []
+    lines = ["| gamma | UA | RA | TA | gap |", "|---|---|---|---|---|"]
+    for row in sorted(found, key=lambda row: (row["params"]["gamma"], row["seed"])):
+        gamma = f"{row['params']['gamma']:g}"
+        cells = [f"**{gamma}**" if row["name"] == "l1_sparse" else gamma]
+        cells += [_with_gap(row, key) for key in ("ua", "ra", "ta")] + [_said(row["avg_gap"], 1)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [PENALTY + "\n".join(lines)]
 
 
 def publish(file: Path) -> None:

@@ -101,10 +101,11 @@ def row(bed: Bed, case: Case) -> Row:
 
 
 def made(case: Case) -> Method:
-    """A method with the parameters of the house for such a model, but for what `BENCH` says."""
+    """A method with the parameters of the house for such a model, but for `BENCH` and the case."""
     name, goal = case.method or "", Goal(case.target.partition(":")[0])
     tuned = recipes.params(DATASETS[case.data], NET.architecture, NET.parameters, goal, name)
-    return shelf.make(shelf.take(methods, Method, name), tuned | BENCH.get(name, {}))
+    mine = tuned | BENCH.get(name, {}) | case.params
+    return shelf.make(shelf.take(methods, Method, name), mine)
 
 
 def pruned(bed: Bed, case: Case, base: nn.Module) -> tuple[nn.Module, float]:

@@ -23,7 +23,8 @@ CONVOLUTIONS = 4
 
 FIGURES = (
     "d_r", "d_f", "d_rt", "d_ft", "bn_recalibrated_d_f", "mia_auc", "ua", "ra", "ta", "mia",
-    "sparsity", "params", "rte_seconds", "prune_seconds", "forwards", "backwards", "refused",
+    "sparsity", "params", "seconds", "rte_seconds", "prune_seconds", "forwards", "backwards",
+    "refused", "verdict", "failed",
 )  # fmt: skip
 """In every row, null where there is nothing to say."""
 
@@ -92,6 +93,7 @@ def unlearned(
     on_cpu = not next(base.parameters()).is_cuda
     return after, {
         "params": asdict(method),  # type: ignore[call-overload] # all are dataclasses
+        "seconds": round(run.seconds, 3),
         "rte_seconds": round(run.seconds, 3),
         "forwards": done["forwards"] if on_cpu else None,
         "backwards": done["backwards"] if on_cpu else None,

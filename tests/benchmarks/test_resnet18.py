@@ -48,7 +48,7 @@ def opened(folder: Path) -> record.Record:
 
 
 def measured(kept: record.Record) -> list[dict[str, Any]]:
-    changing = {"rte_seconds", "prune_seconds", "measured_at"}
+    changing = {"seconds", "rte_seconds", "prune_seconds", "measured_at"}
     return [{key: row[key] for key in row.keys() - changing} for row in kept.rows]
 
 
