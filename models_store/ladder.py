@@ -61,7 +61,8 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
     policy = registry.policy_of(model)
     lane = rung.lane and policy.next_rung(rung.lane, has_recipe=rung.recipe is not None)
     if lane is not None and waiting:
-        following = batches.open_rung(db, model, waiting, lane, follows=job.id)
+        following = batches.of_lane(db, model, lane, follows=job.id)
+        batches.join(db, following, waiting)
         for request in waiting:
             request.job_id = following.id
         return

@@ -1,36 +1,50 @@
 """What a request names, found in the dataset and written down as rows."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
+    CompoundSelect,
     Executable,
+    Integer,
     Select,
+    Text,
     Uuid,
     bindparam,
+    cast,
     exists,
     func,
     insert,
     null,
     select,
-    type_coerce,
     union_all,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.types import TypeEngine
 
 from models_store import keys, lineage
-from models_store.columns import among, table
+from models_store.columns import listed, table
 from models_store.errors import UnknownSamples
 from models_store.life import RequestStatus
-from models_store.tables import Dataset, ForgetRequest, RequestSample, Sample, Version
+from models_store.tables import Dataset, ForgetRequest, Model, RequestSample, Sample, Version
 
 SHOWN = 50
 """How many IDs an error or an answer lists; it says how many there are."""
 
 FORGETTING = (RequestStatus.QUEUED, RequestStatus.RUNNING, RequestStatus.SUCCEEDED)
+
+_R, _N, _S = (table(kind).c for kind in (ForgetRequest, RequestSample, Sample))
+_OTHER = table(RequestSample).alias("earlier_sample").c
+_MINE = _N.request_id == bindparam("request")
+_ROWS = table(RequestSample).join(
+    table(Sample), (_S.dataset_id == _N.dataset_id) & (_S.position == _N.position)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,50 +66,64 @@ class Named:
     already: dict[str, Any]
 
 
-def write_down(db: Session, request: ForgetRequest, dataset: Dataset, target: Target) -> int:
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A target, as statements look for it among the samples of a dataset."""
+
+    dataset: Dataset
+    target: Target
+    known_as: dict[str, str]
+    """How an ID may be stored, erased or not -> how it was named."""
+    where: dict[str, Any]
+    """What the statements are asked with."""
+
+
+def sought(db: Session, dataset: Dataset, target: Target) -> Sought:
+    """Raises `UnknownSamples` for a class that the dataset does not have."""
+    if target.kind == "class":
+        where = {"dataset": dataset.id, "label": label_of(dataset, target.label)}
+        return Sought(dataset, target, {}, where)
+    known_as = {keys.hashed(db, name): name for name in target.names}
+    known_as |= {name: name for name in target.names}
+    return Sought(
+        dataset, target, known_as, {"dataset": dataset.id, "names": json.dumps([*known_as])}
+    )
+
+
+def write_down(db: Session, request: ForgetRequest, wanted: Sought) -> int:
     """Insert a row for each sample that the target names, in one statement; how many they are.
 
     Raises:
-        UnknownSamples: IDs, a class or subjects that the dataset does not have; `unknown` lists
-            them (the first fifty). The transaction must be rolled back.
+        UnknownSamples: IDs or subjects that the dataset does not have; `unknown` lists them (the
+            first fifty). The transaction must be rolled back.
     """
-    which: dict[str, Any] = {"request": request.id, "dataset": dataset.id}
-    known_as: dict[str, str] = {}
-    if target.kind == "class":
-        which["label"] = label_of(dataset, target.label)
-    else:
-        known_as = {keys.hashed(db, name): name for name in target.names}
-        known_as |= {name: name for name in target.names}  # erased or not
-        which["names"] = [*known_as]
-    dialect = db.get_bind().dialect.name
-    written: int = db.execute(_named_rows(dialect, target.kind), which).rowcount  # type: ignore[attr-defined] # of an INSERT it is known
-    all_known = target.kind == "samples" and written == len(set(target.names))
-    if known_as and not all_known:
-        _refuse_unknown(db, dataset, target, known_as)
+    kind, names = wanted.target.kind, wanted.target.names
+    rows = _named_rows(db.get_bind().dialect.name, kind)
+    written: int = db.execute(rows, {"request": request.id, **wanted.where}).rowcount  # type: ignore[attr-defined] # of an INSERT it is known
+    all_known = kind == "samples" and written == len(set(names))
+    if wanted.known_as and not all_known:
+        _refuse_unknown(db, wanted)
     return written
 
 
 @cache
 def _named_rows(dialect: str, kind: str) -> Executable:
-    found = _is_named(dialect, kind)
-    rows = select(bindparam("request", type_=Uuid()), Sample.dataset_id, Sample.position)
-    rows = rows.where(Sample.dataset_id == bindparam("dataset"), found)
+    rows = select(bindparam("request", type_=Uuid()), _S.dataset_id, _S.position)
     writing = insert(table(RequestSample)).from_select(
-        ["request_id", "dataset_id", "position"], rows
+        ["request_id", "dataset_id", "position"], rows.where(_is_named(dialect, kind))
     )
     return writing.execution_options(preserve_rowcount=True)
 
 
 def _is_named(dialect: str, kind: str) -> ColumnElement[bool]:
+    here = _S.dataset_id == bindparam("dataset")
     if kind == "class":
-        return (Sample.label == bindparam("label")) & (Sample.split == "train")
-    return among(_COLUMNS[kind], "names", dialect)
+        return here & (_S.label == bindparam("label")) & (_S.split == "train")
+    return here & _column(kind).in_(listed("names", dialect))
 
 
-_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
-    "samples": Sample.sample_id,
-    "subjects": Sample.subject,
-}
+def _column(kind: str) -> Column[Any]:
+    return _S.sample_id if kind == "samples" else _S.subject
 
 
 def label_of(dataset: Dataset, label: int | str | None) -> int:
@@ -112,79 +140,99 @@ def label_of(dataset: Dataset, label: int | str | None) -> int:
     )
 
 
-def _refuse_unknown(
-    db: Session, dataset: Dataset, target: Target, known_as: dict[str, str]
-) -> None:
-    column = _COLUMNS[target.kind]
-    listed = among(column, [*known_as], db.get_bind().dialect.name)
-    found = db.scalars(select(column).where(Sample.dataset_id == dataset.id, listed).distinct())
-    unknown = sorted(set(target.names) - {known_as[stored] for stored in found})
+def _refuse_unknown(db: Session, wanted: Sought) -> None:
+    kind, names, dataset = wanted.target.kind, wanted.target.names, wanted.dataset
+    rows = select(_column(kind)).where(_is_named(db.get_bind().dialect.name, kind)).distinct()
+    unknown = sorted(set(names) - {wanted.known_as[i] for i in db.scalars(rows, wanted.where)})
     if unknown:
         raise UnknownSamples(
-            f"{len(unknown)} of the {len(target.names)} {target.kind} are not in the dataset "
+            f"{len(unknown)} of the {len(names)} {kind} are not in the dataset "
             f"{dataset.name!r}, the first is {unknown[0]!r}. Nothing was accepted.",
             unknown=unknown[:SHOWN],
             unknown_count=len(unknown),
         )
 
 
-def survey(db: Session, request: ForgetRequest, root: Version) -> Named:
-    """Of the rows written down: which are new, which do earlier requests on this model name.
+def look(db: Session, wanted: Sought, model: Model, root: Version) -> Named:
+    """Of the rows that a target names: which are new, which do requests on this model name.
 
     Args:
         root: the first version of the line that is served.
     """
+    asked = {"model": model.id, **wanted.where}
+    return _surveyed(db, wanted.target.kind, asked, root)
+
+
+def survey(db: Session, request: ForgetRequest, root: Version) -> Named:
+    """The same of a request whose rows are written down, beside the other requests."""
+    return _surveyed(db, "", {"model": request.model_id, "request": request.id}, root)
+
+
+def _surveyed(db: Session, kind: str, asked: dict[str, Any], root: Version) -> Named:
     dialect, listed = db.get_bind().dialect.name, "splits" not in root.trained_on
-    asked = {"request": request.id, "model": request.model_id, **lineage.root_of(root)}
-    count, to_do, again = db.execute(_counts(dialect, listed=listed), asked).one()
-    already: dict[str, Any] = {"count": again}
-    if again:
-        found = db.execute(_AGAIN, asked).all()
+    found = db.execute(_survey(dialect, kind, listed=listed), asked | lineage.root_of(root))
+    rows = found.all()
+    counts = next(row for row in rows if row.rows is not None)
+    already: dict[str, Any] = {"count": counts.again}
+    if counts.again:
         already |= {
-            "sample_ids": [row.sample_id for row in found if row.sample_id is not None],
-            "requests": sorted(str(row.request_id) for row in found if row.request_id is not None),
+            "sample_ids": [row.sample_id for row in rows if row.sample_id is not None],
+            "requests": sorted(str(row.request_id) for row in rows if row.request_id is not None),
         }
-    return Named(count=count, to_do=to_do, already=already)
-
-
-_R, _N, _S = (table(kind).c for kind in (ForgetRequest, RequestSample, Sample))
-_OTHER = table(RequestSample).alias("earlier_sample").c
-_MINE = _N.request_id == bindparam("request")
-_ROWS = table(RequestSample).join(
-    table(Sample), (_S.dataset_id == _N.dataset_id) & (_S.position == _N.position)
-)
-_EARLIER = select(_R.id).where(
-    _OTHER.request_id == _R.id,
-    _R.model_id == bindparam("model"),
-    _R.id != bindparam("request"),
-    _R.status.in_(FORGETTING),
-    _OTHER.dataset_id == _N.dataset_id,
-    _OTHER.position == _N.position,
-)
-"""Earlier requests on this model that name the row of `request_samples` at hand."""
-_NAMED = exists(_EARLIER.correlate(table(RequestSample)))
-_DONE = exists(_EARLIER.where(_R.status == RequestStatus.SUCCEEDED).correlate(table(RequestSample)))
-_IDS = (
-    select(_S.sample_id, _S.position)
-    .select_from(_ROWS)
-    .where(_MINE, _NAMED)
-    .order_by(_S.position)
-    .limit(SHOWN)
-).subquery()
-_REQUESTS = _EARLIER.where(_MINE).distinct().limit(SHOWN).subquery()
-_AGAIN = union_all(
-    select(_IDS, type_coerce(null(), Uuid()).label("request_id")),
-    select(null(), null(), _REQUESTS.c.id),
-).order_by("position")
-"""The first samples that others name too, and these others: put together once, like the rest."""
+    return Named(count=counts.rows, to_do=counts.new, already=already)
 
 
 @cache
-def _counts(dialect: str, *, listed: bool) -> Select[int, int, int]:
-    """All rows, those that are to be forgotten, and those that earlier requests name."""
-    new = lineage.seen(dialect, listed=listed) & ~_DONE
-    counts = func.count(), func.count().filter(new), func.count().filter(_NAMED)
-    return select(*counts).select_from(_ROWS).where(_MINE)
+def _survey(dialect: str, kind: str, *, listed: bool) -> CompoundSelect[*tuple[Any, ...]]:
+    """One row of counts; the first samples that other requests name; and the first such requests.
+
+    Args:
+        kind: of a target; empty for the rows that a request has already.
+    """
+    named = _examined(dialect, kind, listed=listed).cte("named")
+    n = named.c
+    some = select(n.sample_id, n.position).where(n.again).order_by(n.position).limit(SHOWN)
+    others = select(_R.id).where(*_others(kind, n), n.again).distinct().limit(SHOWN)
+    shown, by = some.subquery().c, others.subquery().c
+    counts = {"new": func.count().filter(n.new), "again": func.count().filter(n.again)}
+    return union_all(
+        select(*_row(rows=func.count(), **counts)).select_from(named),
+        select(*_row(sample_id=shown.sample_id, position=shown.position)),
+        select(*_row(request_id=by.id)),
+    ).order_by("position")
+
+
+def _examined(dialect: str, kind: str, *, listed: bool) -> Select[*tuple[Any, ...]]:
+    """Each row: has it yet to be forgotten, do others name it?"""
+    others = select(_R.id).where(*_others(kind, _S)).correlate(table(Sample))
+    done = exists(others.where(_R.status == RequestStatus.SUCCEEDED))
+    new = lineage.seen(dialect, listed=listed) & ~done
+    asked = new.label("new"), exists(others).label("again")
+    rows = select(_S.dataset_id, _S.position, _S.sample_id, *asked)
+    return rows.where(_is_named(dialect, kind)) if kind else rows.select_from(_ROWS).where(_MINE)
+
+
+def _others(kind: str, row: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[bool]]:
+    """The conditions for other requests on this model that name a row."""
+    found = [
+        _OTHER.request_id == _R.id,
+        _R.model_id == bindparam("model"),
+        _R.status.in_(FORGETTING),
+        _OTHER.dataset_id == row.dataset_id,
+        _OTHER.position == row.position,
+    ]
+    return found if kind else [*found, _R.id != bindparam("request")]
+
+
+_ROW: dict[str, TypeEngine[Any]] = {
+    "rows": Integer(), "new": Integer(), "again": Integer(),
+    "sample_id": Text(), "position": Integer(), "request_id": Uuid(),
+}  # fmt: skip
+
+
+def _row(**known: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """A row of `_survey`: what its part does not know is NULL."""
+    return [known.get(name, cast(null(), kind)).label(name) for name, kind in _ROW.items()]
 
 
 def mark(db: Session, request: ForgetRequest) -> None:
