@@ -71,4 +71,6 @@ def join(db: Session, job: Job, members: list[ForgetRequest]) -> None:
     serving = _serving(db.get_bind().dialect.name)
     db.execute(serving, [{"job_id": job.id, "request_id": request.id} for request in members])
     due = [request.due_at for request in members if request.due_at is not None]
-    job.due_at = min([*due, job.due_at] if job.due_at else due, default=None)
+    first = min([*due, job.due_at] if job.due_at else due, default=None)
+    if first != job.due_at:  # else the session would look for what has changed
+        job.due_at = first
