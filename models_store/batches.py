@@ -9,7 +9,7 @@ import rfc8785
 from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session, load_only
 
-from models_store import jobs
+from models_store import jobs, offers
 from models_store.columns import inserting
 from models_store.life import JobKind, JobStatus, Lane, Queue
 from models_store.tables import ForgetRequest, Job, JobRequest, Model
@@ -37,11 +37,21 @@ def of_lane(db: Session, model: Model, lane: Lane, follows: UUID | None = None) 
     return _waiting(db, model, f"lane:{lane}", Queue(lane), {"lane": lane.value}, follows)
 
 
-def of_method(db: Session, model: Model, how: dict[str, Any], traits: dict[str, Any]) -> Job:
-    """The same for requests that name their method, by that, its parameters and the pruner."""
+def of_request(
+    db: Session,
+    model: Model,
+    lane: Lane | None,
+    method: str | None,
+    params: dict[str, Any],
+    prune: dict[str, Any] | None,
+) -> Job:
+    """The same for a request: of its method, where it names one, with its parameters and pruner."""
+    if method is None:
+        return of_lane(db, model, lane or Lane.FAST)
+    how = {"method": method, "params": params, "prune": prune}
     digest = hashlib.sha256(rfc8785.dumps(how)).hexdigest()[:16]
-    queue = queue_of(exact=bool(traits.get("exact")))
-    return _waiting(db, model, f"method:{how['method']}:{digest}", queue, how, None)
+    exact = bool(offers.check(db, "method", method, params).traits.get("exact"))
+    return _waiting(db, model, f"method:{method}:{digest}", queue_of(exact=exact), how, None)
 
 
 def queue_of(*, exact: bool) -> Queue:

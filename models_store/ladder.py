@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import batches, offers, pools, registry, requests, versions
+from models_store import batches, offers, pools, registry, steps, versions
 from models_store.audits import Report
 from models_store.claims import Claim
 from models_store.life import RequestStatus, VersionState
@@ -53,7 +53,7 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
     waiting = members(db, claim)
     if version.assured:
         for request in waiting:
-            requests.succeed(db, request, version.number, claim.worker)
+            steps.succeed(db, request, version.number, claim.worker)
         return
     if version.state is not VersionState.QUARANTINED:
         keep_interim(waiting, version)
@@ -74,7 +74,7 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
         "version": version.number,
     }
     for request in waiting:
-        requests.fail(db, request, failure, claim.worker)
+        steps.fail(db, request, failure, claim.worker)
 
 
 def keep_interim(waiting: list[ForgetRequest], version: Version) -> None:

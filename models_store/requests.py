@@ -1,11 +1,11 @@
-"""The life of a forget request, from the moment somebody asks."""
+"""A forget request, from the moment somebody asks until it is written down."""
 
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, bindparam, select, update
+from sqlalchemy import Executable, Row, bindparam, select
 from sqlalchemy.orm import Session, load_only
 
 from models_store import (
@@ -13,30 +13,21 @@ from models_store import (
     choices,
     events,
     lineage,
-    offers,
     registry,
+    steps,
+    survey,
     targets,
-    versions,
     views,
 )
-from models_store.columns import inserting, new_id, now, table
-from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
+from models_store.columns import inserting, new_id, table
+from models_store.errors import KeyReused, NotFound
 from models_store.events import Told
 from models_store.failpoints import failpoint
-from models_store.life import (
-    DUE,
-    REQUEST_ENDED,
-    REQUEST_NEXT,
-    SERVED,
-    Goal,
-    Lane,
-    Regime,
-    RequestStatus,
-    before,
-)
+from models_store.life import DUE, SERVED, Goal, Lane, Regime, RequestStatus
 from models_store.policy import Step
+from models_store.survey import Named
 from models_store.tables import Dataset, ForgetRequest, Job, Model, Offer, Version
-from models_store.targets import Named, Target
+from models_store.targets import Target
 from models_store.views import RequestView
 
 
@@ -78,11 +69,11 @@ def submit(db: Session, ask: Ask) -> Submitted:
     ground = _ground(db, ask, model)
     if ground.earlier is not None:
         return _replayed(db, ask, ground)
-    served = _ready(model, ground.Version)
+    served = steps.ready(model, ground.Version)
     root = lineage.line(db, served)[-1]
     offer = _refuse_impossible(db, ask, model, root, served)
     wanted = targets.sought(db, ground.Dataset, ask.target)
-    named = targets.look(db, wanted, model, root)
+    named = survey.look(db, wanted, model, root)
     step, job = _first_step(db, ask, model, served, named)
     request = _insert(db, ask, model, named, step)
     targets.write_down(db, request, wanted)
@@ -138,15 +129,6 @@ def _rung(ask: Ask, model: Model) -> Step:
     return policy.rung(Goal.of(ask.target.kind), ask.lane or Lane.FAST)
 
 
-def _ready(model: Model, served: Version | None) -> Version:
-    if served is None:
-        raise NotReady(
-            f"The model {model.name!r} serves no version yet: upload weights and wait for "
-            "their check, or train it."
-        )
-    return served
-
-
 def _replayed(db: Session, ask: Ask, ground: Row[Any]) -> Submitted:
     if ground.body_digest != ask.body_digest:
         raise _key_reused(ask, ground.earlier)
@@ -181,17 +163,8 @@ def _first_step(
     if named.to_do == 0:
         done = {"version": served.number, "finished_at": events.moment(db)}
         return {"status": RequestStatus.SUCCEEDED, **done}, None
-    job = _job(db, model, ask)
+    job = batches.of_request(db, model, ask.lane, ask.method, ask.params, ask.prune)
     return {"status": RequestStatus.QUEUED, "job_id": job.id}, job
-
-
-def _job(db: Session, model: Model, wanted: Ask | ForgetRequest) -> Job:
-    """The waiting job that a request may join, or a new one."""
-    if wanted.method is None:
-        return batches.of_lane(db, model, wanted.lane or Lane.FAST)
-    traits = offers.check(db, "method", wanted.method, wanted.params).traits
-    how = {"method": wanted.method, "params": wanted.params, "prune": wanted.prune}
-    return batches.of_method(db, model, how, traits)
 
 
 @cache
@@ -250,67 +223,6 @@ def _tell(db: Session, ask: Ask, request: ForgetRequest) -> None:
         Told(step, ask.owner, request.id, request.job_id, more),
     ]
     events.add(db, request.model_id, told)
-
-
-def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
-    """Queue an approved or failed request, or see that there is nothing to do."""
-    served = _ready(model, versions.served(db, model.id))
-    named = targets.survey(db, request, lineage.line(db, served)[-1])
-    targets.mark(db, request)
-    if named.to_do == 0:
-        succeed(db, request, served.number, actor)
-        return
-    job = _job(db, model, request)
-    batches.join(db, job, [request])
-    move(db, request, RequestStatus.QUEUED, actor, job_id=job.id)
-
-
-@cache
-def _step(status: RequestStatus, columns: tuple[str, ...]) -> Executable:
-    """A step of a request's life that also fills these columns, put together once."""
-    ends = {"finished_at": now()} if status in REQUEST_ENDED else {}
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
-    return (
-        update(ForgetRequest)
-        .where(
-            ForgetRequest.id == bindparam("request"),
-            ForgetRequest.status.in_(before(REQUEST_NEXT, status)),
-        )
-        .values(status=status, row_version=ForgetRequest.row_version + 1, **ends, **values)
-        .returning(ForgetRequest)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-
-
-def move(
-    db: Session, request: ForgetRequest, status: RequestStatus, actor: str, **columns: Any
-) -> ForgetRequest:
-    """Take one step of `life.REQUEST_NEXT`, or raise `InvalidTransition`; tell the chain."""
-    db.flush()
-    values = {f"new_{name}": value for name, value in columns.items()}
-    step = _step(status, tuple(columns))
-    moved: ForgetRequest | None = db.scalar(step, {"request": request.id, **values})
-    if moved is None:
-        db.refresh(request)
-        raise InvalidTransition(
-            f"The request is {request.status} and cannot become {status}.", status=request.status
-        )
-    events.append(
-        db, f"request.{status}", chain=moved.model_id, actor=actor,
-        request_id=moved.id, job_id=moved.job_id,
-        **{key: value for key, value in columns.items() if key in ("failure", "version")},
-    )  # fmt: skip
-    return moved
-
-
-def succeed(db: Session, request: ForgetRequest, version: int, actor: str) -> None:
-    """A version that passed its policy's gates has forgotten what the request names."""
-    move(db, request, RequestStatus.SUCCEEDED, actor, version=version)
-
-
-def fail(db: Session, request: ForgetRequest, failure: dict[str, Any], actor: str) -> None:
-    """No rung passed, or the job broke down; an interim version is kept."""
-    move(db, request, RequestStatus.FAILED, actor, failure=failure)
 
 
 def get(db: Session, owner: str, request_id: UUID) -> ForgetRequest:
