@@ -74,7 +74,8 @@ def _written(store: Store, like: UUID, write: Callable[[Session, ForgetRequest],
 
 def _at_once(db: Session, request: ForgetRequest) -> None:
     names = tuple(http.name_of(number) for number in range(NAMED))
-    targets.write_down(db, request, _dataset(db, request), Target("samples", names))
+    wanted = targets.sought(db, _dataset(db, request), Target("samples", names))
+    targets.write_down(db, request, wanted)
 
 
 def _singly(db: Session, request: ForgetRequest) -> None:

@@ -9,7 +9,7 @@ import rfc8785
 from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.orm import Session, load_only
 
-from models_store import jobs
+from models_store import jobs, offers
 from models_store.columns import inserting
 from models_store.life import JobKind, JobStatus, Lane, Queue
 from models_store.tables import ForgetRequest, Job, JobRequest, Model
@@ -32,24 +32,26 @@ def _serving(dialect: str) -> Executable:
     return inserting(dialect, JobRequest).on_conflict_do_nothing()
 
 
-def open_rung(
+def of_lane(db: Session, model: Model, lane: Lane, follows: UUID | None = None) -> Job:
+    """The model's waiting job of a lane, or a new one; the model is locked."""
+    return _waiting(db, model, f"lane:{lane}", Queue(lane), {"lane": lane.value}, follows)
+
+
+def of_request(
     db: Session,
     model: Model,
-    members: list[ForgetRequest],
-    lane: Lane,
-    follows: UUID | None = None,
+    lane: Lane | None,
+    method: str | None,
+    params: dict[str, Any],
+    prune: dict[str, Any] | None,
 ) -> Job:
-    """The model's waiting job of a lane, or a new one, for these requests too; the model is locked."""
-    return _join(db, model, members, f"lane:{lane}", Queue(lane), {"lane": lane.value}, follows)
-
-
-def open_method(db: Session, model: Model, request: ForgetRequest, traits: dict[str, Any]) -> Job:
-    """The same for a request that names its method, by that and its parameters."""
-    assert request.method is not None
-    how = {"method": request.method, "params": request.params, "prune": request.prune}
+    """The same for a request: of its method, where it names one, with its parameters and pruner."""
+    if method is None:
+        return of_lane(db, model, lane or Lane.FAST)
+    how = {"method": method, "params": params, "prune": prune}
     digest = hashlib.sha256(rfc8785.dumps(how)).hexdigest()[:16]
-    queue = queue_of(exact=bool(traits.get("exact")))
-    return _join(db, model, [request], f"method:{request.method}:{digest}", queue, how, None)
+    exact = bool(offers.check(db, "method", method, params).traits.get("exact"))
+    return _waiting(db, model, f"method:{method}:{digest}", queue_of(exact=exact), how, None)
 
 
 def queue_of(*, exact: bool) -> Queue:
@@ -57,24 +59,28 @@ def queue_of(*, exact: bool) -> Queue:
     return Queue.EXACT if exact else Queue.QUALITY
 
 
-def _join(
+def _waiting(
     db: Session,
     model: Model,
-    members: list[ForgetRequest],
     batch: str,
     queue: Queue,
     task: dict[str, Any],
     follows: UUID | None,
 ) -> Job:
     job = db.scalar(WAITING, {"model_id": model.id, "batch": batch})
-    if job is None:
-        job = jobs.open_job(
-            db, JobKind.FORGET, queue, task=task, batch=batch, follows=follows,
-            model_id=model.id, dataset_id=model.dataset_id,
-        )  # fmt: skip
+    if job is not None:
+        return job
+    return jobs.open_job(
+        db, JobKind.FORGET, queue, task=task, batch=batch, follows=follows,
+        model_id=model.id, dataset_id=model.dataset_id,
+    )  # fmt: skip
+
+
+def join(db: Session, job: Job, members: list[ForgetRequest]) -> None:
+    """Have a waiting job serve these requests too, in time for the first that is due."""
     serving = _serving(db.get_bind().dialect.name)
-    for request in members:
-        db.execute(serving, {"job_id": job.id, "request_id": request.id})
+    db.execute(serving, [{"job_id": job.id, "request_id": request.id} for request in members])
     due = [request.due_at for request in members if request.due_at is not None]
-    job.due_at = min([*due, job.due_at] if job.due_at else due, default=None)
-    return job
+    first = min([*due, job.due_at] if job.due_at else due, default=None)
+    if first != job.due_at:  # else the session would look for what has changed
+        job.due_at = first

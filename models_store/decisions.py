@@ -10,7 +10,7 @@ from models_store import events, lineage, registry, targets, versions
 from models_store.columns import now
 from models_store.errors import InvalidTransition
 from models_store.life import REQUEST_NEXT, JobStatus, Regime, RequestStatus
-from models_store.requests import enqueue, move
+from models_store.steps import enqueue, move
 from models_store.tables import ForgetRequest, Job, JobRequest, Model
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,16 +22,30 @@ NOW = "now"
 
 _CLOCK = select(now())
 _LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("chain"), 0)))
-_LAST = select(
-    now(),
+HEAD = (
+    now().label("at"),
     select(Event.hash)
     .where(Event.chain == bindparam("chain"))
     .order_by(Event.seq.desc())
     .limit(1)
-    .scalar_subquery(),
+    .scalar_subquery()
+    .label("last"),
 )
-_ADD = insert(table(Event))
+"""The time, and the hash of a chain's last event, in a statement that comes after its lock."""
+_LAST = select(*HEAD)
+_ADD = insert(table(Event)).inline()
 """Each put together once: every transition asks them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a link of a chain tells."""
+
+    type: str
+    actor: str = "lethe"
+    request_id: UUID | None = None
+    job_id: UUID | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def append(
@@ -44,35 +59,55 @@ def append(
     **facts: Any,
 ) -> None:
     """Add a link to a model's chain (or the house's), in the transaction of what it tells."""
+    add(db, chain, [Told(type, actor, request_id, job_id, facts)])
+
+
+def add(db: Session, chain: UUID | None, told: Sequence[Told]) -> None:
+    """Add links one after the other, in one statement."""
     name = str(chain) if chain else HOUSE
     db.flush()
-    before = hold(db, name)
-    payload = {
-        **facts,
-        "type": type,
-        "actor": actor,
-        "at": moment(db).isoformat(),
-        "request": str(request_id) if request_id else None,
-        "job": str(job_id) if job_id else None,
-    }
-    body = rfc8785.dumps(payload).decode()
-    last = link(before, body)
-    row = {"chain": name, "type": type, "actor": actor, "request_id": request_id, "job_id": job_id}
-    db.execute(_ADD, {**row, "payload": body, "prev_hash": before, "hash": last})
+    last, at = _hold(db, name), moment(db).isoformat()
+    rows: list[dict[str, Any]] = []
+    for each in told:
+        before, body = last, _payload(each, at)
+        last = link(before, body)
+        rows.append({
+            "chain": name, "type": each.type, "actor": each.actor, "payload": body,
+            "request_id": each.request_id, "job_id": each.job_id,
+            "prev_hash": before, "hash": last,
+        })  # fmt: skip
+    db.execute(_ADD, rows)
     _known(db)[name] = db.get_nested_transaction(), last
 
 
-def hold(db: Session, name: str) -> str:
+def _payload(told: Told, at: str) -> str:
+    payload = {
+        **told.facts,
+        "type": told.type,
+        "actor": told.actor,
+        "at": at,
+        "request": str(told.request_id) if told.request_id else None,
+        "job": str(told.job_id) if told.job_id else None,
+    }
+    return rfc8785.dumps(payload).decode()
+
+
+def _hold(db: Session, name: str) -> str:
     """The hash of a chain's last event; the chain is ours until the end of the transaction."""
     savepoint, last = _known(db).get(name, (None, ""))
     if last and savepoint in (None, db.get_nested_transaction()):
         return str(last)  # one that a savepoint has seen may be gone with it, as may the lock
     if db.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer anyway
         db.execute(_LOCK, {"chain": name})
-    at, found = db.execute(_LAST, {"chain": name}).one()
-    _known(db).setdefault(NOW, at)
-    _known(db)[name] = db.get_nested_transaction(), found or GENESIS
-    return found or GENESIS
+    return held(db, name, *db.execute(_LAST, {"chain": name}).one())
+
+
+def held(db: Session, name: str, at: datetime, last: str | None) -> str:
+    """Remember the `HEAD` of a chain that this transaction has locked; its last hash."""
+    known = _known(db)
+    known.setdefault(NOW, at)
+    known[name] = db.get_nested_transaction(), last or GENESIS
+    return last or GENESIS
 
 
 def moment(db: Session) -> datetime:

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models_store import batches, offers, pools, registry, requests, versions
+from models_store import batches, offers, pools, registry, steps, versions
 from models_store.audits import Report
 from models_store.claims import Claim
 from models_store.life import RequestStatus, VersionState
@@ -53,7 +53,7 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
     waiting = members(db, claim)
     if version.assured:
         for request in waiting:
-            requests.succeed(db, request, version.number, claim.worker)
+            steps.succeed(db, request, version.number, claim.worker)
         return
     if version.state is not VersionState.QUARANTINED:
         keep_interim(waiting, version)
@@ -61,7 +61,8 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
     policy = registry.policy_of(model)
     lane = rung.lane and policy.next_rung(rung.lane, has_recipe=rung.recipe is not None)
     if lane is not None and waiting:
-        following = batches.open_rung(db, model, waiting, lane, follows=job.id)
+        following = batches.of_lane(db, model, lane, follows=job.id)
+        batches.join(db, following, waiting)
         for request in waiting:
             request.job_id = following.id
         return
@@ -73,7 +74,7 @@ def settle(db: Session, claim: Claim, rung: Rung, version: Version, job: Job) ->
         "version": version.number,
     }
     for request in waiting:
-        requests.fail(db, request, failure, claim.worker)
+        steps.fail(db, request, failure, claim.worker)
 
 
 def keep_interim(waiting: list[ForgetRequest], version: Version) -> None:

@@ -14,7 +14,6 @@ from models_store.errors import InvalidParams
 from models_store.tables import Offer
 
 _OF_KIND = select(Offer).where(Offer.kind == bindparam("kind")).order_by(Offer.name)
-_ONE = _OF_KIND.where(Offer.name == bindparam("name"))
 _TRAITS = _OF_KIND.with_only_columns(Offer.name, Offer.traits)
 
 
@@ -73,7 +72,7 @@ def check(db: Session, kind: str, name: str, params: dict[str, Any]) -> Offer:
     Raises:
         InvalidParams: no worker offers it, or `errors` lists each parameter that does not fit.
     """
-    offer = db.scalar(_ONE, {"kind": kind, "name": name})
+    offer = db.get(Offer, (kind, name))
     if offer is None:
         raise _unknown(db, kind, name)
     errors = [

@@ -18,8 +18,8 @@ from models_store import (
     ladder,
     lineage,
     registry,
-    requests,
     reviews,
+    steps,
 )
 from models_store import versions as shelf
 from models_store.audits import Report
@@ -154,7 +154,7 @@ def was_cancelled(db: Session, claim: Claim) -> None:
     """The attempt stopped because somebody asked for it."""
     jobs.end(db, claim, JobStatus.CANCELLED, None)
     for request in ladder.members(db, claim):
-        requests.move(db, request, RequestStatus.CANCELLED, claim.worker)
+        steps.move(db, request, RequestStatus.CANCELLED, claim.worker)
         decisions.let_go(db, request, registry.locked(db, request.model_id))
 
 
@@ -169,4 +169,4 @@ def tell_waiting(db: Session, claim: Claim, failure: dict[str, Any]) -> None:
         shelf.move(db, version, VersionState.QUARANTINED)
     elif claim.kind in (JobKind.FORGET, JobKind.AUDIT):
         for request in ladder.members(db, claim):
-            requests.fail(db, request, failure, claim.worker)
+            steps.fail(db, request, failure, claim.worker)

@@ -15,7 +15,7 @@ from models_store import (
     offers,
     registry,
     rungs,
-    targets,
+    survey,
     versions,
     views,
 )
@@ -89,7 +89,7 @@ def of(db: Session, request: ForgetRequest, settings: Settings) -> Plan:
     return Plan(
         request=request,
         out_of_design=view.out_of_design,
-        to_do=targets.survey(db, request, lineage.line(db, served)[-1]).to_do,
+        to_do=survey.of_request(db, request, lineage.line(db, served)[-1]).to_do,
         joins=job.id if job and len(members) > 1 else None,
         jobs_ahead=figures.ahead(db, job) if job else 0,
         rungs=[ladder.rung(db, lane) for lane in lanes],

@@ -42,7 +42,7 @@ class Step(BaseModel):
 class Rungs(BaseModel):
     """What runs on each rung of the ladder: a method's name, or a method with parameters."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
 
     fast: str | Step = "boundary_expanding"
     """Within moments, so that the data stops showing."""
@@ -60,7 +60,7 @@ class Rungs(BaseModel):
 class PoolPolicy(BaseModel):
     """What becomes of the reference pool when requests have worn it out."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
 
     rebuild: Literal["never", "halves", "all"] = "halves"
     """Are members that have retired replaced, once too few are left for tier 1? `halves`: those

@@ -1,12 +1,13 @@
 """Models by name, and the numbers that their versions get."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, Text, bindparam, cast, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from models_store import datasets, events, offers
 from models_store.errors import InvalidParams, NameTaken, NotFound
@@ -14,11 +15,18 @@ from models_store.life import Lane
 from models_store.policy import Policy
 from models_store.tables import Model
 
-BY_ID, BY_NAME = (
-    (query, query.with_for_update())
-    for query in (select(Model).where(c == bindparam("which")) for c in (Model.id, Model.name))
-)
-"""Put together once: every call that names a model asks one of them. The second of each locks."""
+BY_ID, BY_NAME = (select(Model).where(c == bindparam("which")) for c in (Model.id, Model.name))
+"""Put together once: every call that names a model asks one of them."""
+
+
+@cache
+def _locking(dialect: str, query: Select[Model]) -> Select[Any]:
+    """The same with the model's row locked, and then its chain of events: in this order always."""
+    if dialect != "postgresql":  # there is one writer anyway
+        return query
+    row = query.with_for_update().cte("locked")
+    chain = func.hashtextextended(cast(row.c.id, Text), 0)
+    return select(aliased(Model, row), func.pg_advisory_xact_lock(chain))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +79,15 @@ def register(db: Session, new: NewModel, actor: str) -> Model:
 
 
 def get(db: Session, id_or_name: str, *, lock: bool = False) -> Model:
-    """By id or by name; locked, nobody else changes its requests or versions. `NotFound`."""
+    """By id or by name; locked, nobody else changes its requests, versions or chain. `NotFound`."""
     which: UUID | str
     try:
         query, which = BY_ID, UUID(id_or_name)
     except ValueError:
         query, which = BY_NAME, id_or_name
-    found = db.scalar(query[lock], {"which": which})
+    if lock:
+        query = _locking(db.get_bind().dialect.name, query)
+    found: Model | None = db.scalar(query, {"which": which})
     if found is None:
         raise NotFound(f"There is no model {id_or_name!r}.")
     return found

@@ -1,30 +1,33 @@
-"""The life of a forget request, from the moment somebody asks."""
+"""A forget request, from the moment somebody asks until it is written down."""
 
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, bindparam, select, update
-from sqlalchemy.orm import Session, defer, load_only
+from sqlalchemy import Executable, Row, bindparam, select
+from sqlalchemy.orm import Session, load_only
 
-from models_store import batches, choices, events, lineage, offers, registry, targets, views
-from models_store.columns import inserting, new_id, now, table
-from models_store.errors import InvalidTransition, KeyReused, NotFound, NotReady
-from models_store.failpoints import failpoint
-from models_store.life import (
-    DUE,
-    REQUEST_ENDED,
-    REQUEST_NEXT,
-    SERVED,
-    Goal,
-    Lane,
-    Regime,
-    RequestStatus,
-    before,
+from models_store import (
+    batches,
+    choices,
+    events,
+    lineage,
+    registry,
+    steps,
+    survey,
+    targets,
+    views,
 )
+from models_store.columns import inserting, new_id, table
+from models_store.errors import KeyReused, NotFound
+from models_store.events import Told
+from models_store.failpoints import failpoint
+from models_store.life import DUE, SERVED, Goal, Lane, Regime, RequestStatus
+from models_store.policy import Step
+from models_store.survey import Named
 from models_store.tables import Dataset, ForgetRequest, Job, Model, Offer, Version
-from models_store.targets import Named, Target
+from models_store.targets import Target
 from models_store.views import RequestView
 
 
@@ -63,61 +66,81 @@ def submit(db: Session, ask: Ask) -> Submitted:
         NotFound, NotReady, UnknownSamples, InvalidParams, NoRecipe: nothing was accepted.
     """
     model = registry.get(db, ask.model, lock=True)
-    events.hold(db, str(model.id))
-    request = _insert(db, ask, model)
-    if request is None:
-        earlier = _earlier(db, ask)
-        return Submitted(earlier, views.request(db, ask.owner, earlier.id), replayed=True)
-    served, dataset = _ground(db, model)
+    ground = _ground(db, ask, model)
+    if ground.earlier is not None:
+        return _replayed(db, ask, ground)
+    served = steps.ready(model, ground.Version)
     root = lineage.line(db, served)[-1]
     offer = _refuse_impossible(db, ask, model, root, served)
-    targets.write_down(db, request, dataset, ask.target)
-    named = targets.survey(db, request, root)
-    events.append(
-        db, "request.accepted", chain=model.id, actor=ask.owner, request_id=request.id,
-        kind=ask.target.kind, count=named.count, lane=ask.lane, method=ask.method, prune=ask.prune,
-    )  # fmt: skip
-    found = {"target_count": named.count, "already_forgotten": named.already}
-    job = None
-    if registry.policy_of(model).require_approval:
-        accepted = move(db, request, RequestStatus.AWAITING_APPROVAL, ask.owner, **found)
-    else:
-        accepted, job = _queue(db, request, model, served, named, ask.owner, **found)
+    wanted = targets.sought(db, ground.Dataset, ask.target)
+    named = survey.look(db, wanted, model, root)
+    step, job = _first_step(db, ask, model, served, named)
+    request = _insert(db, ask, model, named, step)
+    targets.write_down(db, request, wanted)
+    if request.status is not RequestStatus.AWAITING_APPROVAL:
+        targets.mark(db, request)
+    if job is not None:
+        batches.join(db, job, [request])
+    _tell(db, ask, request)
     failpoint("submit.before_commit")
-    return Submitted(accepted, views.accepted(accepted, model, job, offer), replayed=False)
-
-
-def _earlier(db: Session, ask: Ask) -> ForgetRequest:
-    """The request that has this key already."""
-    found = db.scalars(
-        select(ForgetRequest).where(ForgetRequest.owner == ask.owner, ForgetRequest.key == ask.key)
-    ).one()
-    if found.body_digest != ask.body_digest:
-        raise KeyReused(
-            f"The Idempotency-Key {ask.key!r} was used for another request; use a new one.",
-            request=str(found.id),
-        )
-    return found
+    return Submitted(request, views.accepted(request, model, job, offer), replayed=False)
 
 
 _GROUND = (
-    select(Version, Dataset)
-    .options(defer(Version.provenance), load_only(Dataset.name, Dataset.class_names))
-    .join(Dataset, Dataset.id == bindparam("dataset_id"))
-    .where(Version.model_id == bindparam("model_id"), Version.state.in_(SERVED))
-)
+    select(
+        *events.HEAD, Version, Dataset, Offer,
+        ForgetRequest.id.label("earlier"), ForgetRequest.body_digest,
+    )
+    .options(
+        load_only(Version.parent, Version.trained_on, Version.recipe, Version.updates),
+        load_only(Dataset.name, Dataset.class_names),
+        load_only(Offer.schema, Offer.traits),
+    )
+    .select_from(Dataset)
+    .outerjoin(
+        Version, (Version.model_id == bindparam("model_id")) & Version.state.in_(SERVED)
+    )
+    .outerjoin(Offer, (Offer.kind == "method") & (Offer.name == bindparam("method")))
+    .outerjoin(
+        ForgetRequest,
+        (ForgetRequest.owner == bindparam("owner")) & (ForgetRequest.key == bindparam("key")),
+    )
+    .where(Dataset.id == bindparam("dataset_id"))
+)  # fmt: skip
 
 
-def _ground(db: Session, model: Model) -> tuple[Version, Dataset]:
-    """What the model serves, and its dataset. Raises `NotReady`."""
-    ground = db.execute(_GROUND, {"model_id": model.id, "dataset_id": model.dataset_id})
-    found = ground.one_or_none()
-    if found is None:
-        raise NotReady(
-            f"The model {model.name!r} serves no version yet: upload weights and wait for "
-            "their check, or train it."
-        )
-    return found[0], found[1]
+def _ground(db: Session, ask: Ask, model: Model) -> Row[Any]:
+    """What a request meets: the chain's head, what is served, the method, one with its key."""
+    asked = {
+        "chain": str(model.id),
+        "model_id": model.id,
+        "dataset_id": model.dataset_id,
+        "method": ask.method or _rung(ask, model).method,
+        "owner": ask.owner,
+        "key": ask.key,
+    }
+    found = db.execute(_GROUND, asked).one()
+    events.held(db, str(model.id), found.at, found.last)
+    return found
+
+
+def _rung(ask: Ask, model: Model) -> Step:
+    policy = registry.policy_of(model)
+    return policy.rung(Goal.of(ask.target.kind), ask.lane or Lane.FAST)
+
+
+def _replayed(db: Session, ask: Ask, ground: Row[Any]) -> Submitted:
+    if ground.body_digest != ask.body_digest:
+        raise _key_reused(ask, ground.earlier)
+    request = db.get_one(ForgetRequest, ground.earlier)
+    return Submitted(request, views.request(db, ask.owner, request.id), replayed=True)
+
+
+def _key_reused(ask: Ask, earlier: UUID) -> KeyReused:
+    return KeyReused(
+        f"The Idempotency-Key {ask.key!r} was used for another request; use a new one.",
+        request=str(earlier),
+    )
 
 
 def _refuse_impossible(
@@ -131,14 +154,33 @@ def _refuse_impossible(
     return choices.refuse_impossible(db, choice, model, root, served)
 
 
+def _first_step(
+    db: Session, ask: Ask, model: Model, served: Version, named: Named
+) -> tuple[dict[str, Any], Job | None]:
+    """What becomes of a request that is accepted, as columns of its row; its job, if it has one."""
+    if registry.policy_of(model).require_approval:
+        return {"status": RequestStatus.AWAITING_APPROVAL}, None
+    if named.to_do == 0:
+        done = {"version": served.number, "finished_at": events.moment(db)}
+        return {"status": RequestStatus.SUCCEEDED, **done}, None
+    job = batches.of_request(db, model, ask.lane, ask.method, ask.params, ask.prune)
+    return {"status": RequestStatus.QUEUED, "job_id": job.id}, job
+
+
 @cache
 def _adding(dialect: str) -> Executable:
     row = inserting(dialect, ForgetRequest).on_conflict_do_nothing()
     return row.returning(table(ForgetRequest).c.id)
 
 
-def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
-    """What has been written down, before its first step; None: there is a request with this key."""
+def _insert(
+    db: Session, ask: Ask, model: Model, named: Named, step: dict[str, Any]
+) -> ForgetRequest:
+    """Write it down once, its first step taken.
+
+    Raises:
+        KeyReused: by a request on another model, in this moment.
+    """
     received, clock = events.moment(db), DUE[ask.regime]
     row = {
         "id": new_id(),
@@ -155,86 +197,32 @@ def _insert(db: Session, ask: Ask, model: Model) -> ForgetRequest | None:
         "note": ask.note,
         "received_at": received,
         "due_at": received + clock if clock else None,
+        "target_count": named.count,
+        "already_forgotten": named.already,
+        **step,
     }
-    added = db.scalar(_adding(db.get_bind().dialect.name), row)
-    return None if added is None else ForgetRequest(**row)
+    if db.scalar(_adding(db.get_bind().dialect.name), row) is None:
+        mine = ForgetRequest.owner == ask.owner, ForgetRequest.key == ask.key
+        raise _key_reused(ask, db.scalars(select(ForgetRequest.id).where(*mine)).one())
+    return ForgetRequest(**row)
 
 
-def enqueue(db: Session, request: ForgetRequest, model: Model, actor: str) -> None:
-    """Queue an approved or failed request, or see that there is nothing to do."""
-    served, _ = _ground(db, model)
-    named = targets.survey(db, request, lineage.line(db, served)[-1])
-    _queue(db, request, model, served, named, actor)
-
-
-def _queue(
-    db: Session,
-    request: ForgetRequest,
-    model: Model,
-    served: Version,
-    named: Named,
-    actor: str,
-    **found: Any,
-) -> tuple[ForgetRequest, Job | None]:
-    targets.mark(db, request)
-    if named.to_do == 0:
-        return succeed(db, request, served.number, actor, **found), None
-    if request.method is None:
-        job = batches.open_rung(db, model, [request], request.lane or Lane.FAST)
-    else:
-        traits = offers.check(db, "method", request.method, request.params).traits
-        job = batches.open_method(db, model, request, traits)
-    return move(db, request, RequestStatus.QUEUED, actor, job_id=job.id, **found), job
-
-
-@cache
-def _step(status: RequestStatus, columns: tuple[str, ...]) -> Executable:
-    """A step of a request's life that also fills these columns, put together once."""
-    ends = {"finished_at": now()} if status in REQUEST_ENDED else {}
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
-    return (
-        update(ForgetRequest)
-        .where(
-            ForgetRequest.id == bindparam("request"),
-            ForgetRequest.status.in_(before(REQUEST_NEXT, status)),
-        )
-        .values(status=status, row_version=ForgetRequest.row_version + 1, **ends, **values)
-        .returning(ForgetRequest)
-        .execution_options(synchronize_session=False, populate_existing=True)
-    )
-
-
-def move(
-    db: Session, request: ForgetRequest, status: RequestStatus, actor: str, **columns: Any
-) -> ForgetRequest:
-    """Take one step of `life.REQUEST_NEXT`, or raise `InvalidTransition`; tell the chain."""
-    db.flush()
-    values = {f"new_{name}": value for name, value in columns.items()}
-    step = _step(status, tuple(columns))
-    moved: ForgetRequest | None = db.scalar(step, {"request": request.id, **values})
-    if moved is None:
-        db.refresh(request)
-        raise InvalidTransition(
-            f"The request is {request.status} and cannot become {status}.", status=request.status
-        )
-    events.append(
-        db, f"request.{status}", chain=moved.model_id, actor=actor,
-        request_id=moved.id, job_id=moved.job_id,
-        **{key: value for key, value in columns.items() if key in ("failure", "version")},
-    )  # fmt: skip
-    return moved
-
-
-def succeed(
-    db: Session, request: ForgetRequest, version: int, actor: str, **columns: Any
-) -> ForgetRequest:
-    """A version that passed its policy's gates has forgotten what the request names."""
-    return move(db, request, RequestStatus.SUCCEEDED, actor, version=version, **columns)
-
-
-def fail(db: Session, request: ForgetRequest, failure: dict[str, Any], actor: str) -> None:
-    """No rung passed, or the job broke down; an interim version is kept."""
-    move(db, request, RequestStatus.FAILED, actor, failure=failure)
+def _tell(db: Session, ask: Ask, request: ForgetRequest) -> None:
+    """The chain has both: that it was accepted, and its first step."""
+    facts = {
+        "kind": ask.target.kind,
+        "count": request.target_count,
+        "lane": ask.lane,
+        "method": ask.method,
+        "prune": ask.prune,
+    }
+    more = {"version": request.version} if request.version is not None else {}
+    step = f"request.{request.status}"
+    told = [
+        Told("request.accepted", ask.owner, request.id, None, facts),
+        Told(step, ask.owner, request.id, request.job_id, more),
+    ]
+    events.add(db, request.model_id, told)
 
 
 def get(db: Session, owner: str, request_id: UUID) -> ForgetRequest:

@@ -1,36 +1,36 @@
 """What a request names, found in the dataset and written down as rows."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Executable,
-    Select,
     Uuid,
     bindparam,
-    exists,
-    func,
     insert,
-    null,
     select,
-    type_coerce,
-    union_all,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
-from models_store import keys, lineage
-from models_store.columns import among, table
+from models_store import keys
+from models_store.columns import listed, table
 from models_store.errors import UnknownSamples
 from models_store.life import RequestStatus
-from models_store.tables import Dataset, ForgetRequest, RequestSample, Sample, Version
+from models_store.tables import Dataset, ForgetRequest, RequestSample, Sample
 
 SHOWN = 50
 """How many IDs an error or an answer lists; it says how many there are."""
 
 FORGETTING = (RequestStatus.QUEUED, RequestStatus.RUNNING, RequestStatus.SUCCEEDED)
+
+_R, _N, _S = (table(kind).c for kind in (ForgetRequest, RequestSample, Sample))
+_OTHER = table(RequestSample).alias("earlier_sample").c
+_MINE = _N.request_id == bindparam("request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,59 +43,64 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """The rows that a request named: how many, and how many of them earlier requests name."""
+class Sought:
+    """A target, as statements look for it among the samples of a dataset."""
 
-    count: int
-    to_do: int
-    """Trained on by the served version's line, and not yet forgotten by it."""
-    already: dict[str, Any]
+    dataset: Dataset
+    target: Target
+    known_as: dict[str, str]
+    """How an ID may be stored, erased or not -> how it was named."""
+    where: dict[str, Any]
+    """What the statements are asked with."""
 
 
-def write_down(db: Session, request: ForgetRequest, dataset: Dataset, target: Target) -> int:
+def sought(db: Session, dataset: Dataset, target: Target) -> Sought:
+    """Raises `UnknownSamples` for a class that the dataset does not have."""
+    if target.kind == "class":
+        where = {"dataset": dataset.id, "label": label_of(dataset, target.label)}
+        return Sought(dataset, target, {}, where)
+    known_as = {keys.hashed(db, name): name for name in target.names}
+    known_as |= {name: name for name in target.names}
+    return Sought(
+        dataset, target, known_as, {"dataset": dataset.id, "names": json.dumps([*known_as])}
+    )
+
+
+def write_down(db: Session, request: ForgetRequest, wanted: Sought) -> int:
     """Insert a row for each sample that the target names, in one statement; how many they are.
 
     Raises:
-        UnknownSamples: IDs, a class or subjects that the dataset does not have; `unknown` lists
-            them (the first fifty). The transaction must be rolled back.
+        UnknownSamples: IDs or subjects that the dataset does not have; `unknown` lists them (the
+            first fifty). The transaction must be rolled back.
     """
-    which: dict[str, Any] = {"request": request.id, "dataset": dataset.id}
-    known_as: dict[str, str] = {}
-    if target.kind == "class":
-        which["label"] = label_of(dataset, target.label)
-    else:
-        known_as = {keys.hashed(db, name): name for name in target.names}
-        known_as |= {name: name for name in target.names}  # erased or not
-        which["names"] = [*known_as]
-    dialect = db.get_bind().dialect.name
-    written: int = db.execute(_named_rows(dialect, target.kind), which).rowcount  # type: ignore[attr-defined] # of an INSERT it is known
-    all_known = target.kind == "samples" and written == len(set(target.names))
-    if known_as and not all_known:
-        _refuse_unknown(db, dataset, target, known_as)
+    kind, names = wanted.target.kind, wanted.target.names
+    rows = _named_rows(db.get_bind().dialect.name, kind)
+    written: int = db.execute(rows, {"request": request.id, **wanted.where}).rowcount  # type: ignore[attr-defined] # of an INSERT it is known
+    all_known = kind == "samples" and written == len(set(names))
+    if wanted.known_as and not all_known:
+        _refuse_unknown(db, wanted)
     return written
 
 
 @cache
 def _named_rows(dialect: str, kind: str) -> Executable:
-    found = _is_named(dialect, kind)
-    rows = select(bindparam("request", type_=Uuid()), Sample.dataset_id, Sample.position)
-    rows = rows.where(Sample.dataset_id == bindparam("dataset"), found)
+    rows = select(bindparam("request", type_=Uuid()), _S.dataset_id, _S.position)
     writing = insert(table(RequestSample)).from_select(
-        ["request_id", "dataset_id", "position"], rows
+        ["request_id", "dataset_id", "position"], rows.where(is_named(dialect, kind))
     )
     return writing.execution_options(preserve_rowcount=True)
 
 
-def _is_named(dialect: str, kind: str) -> ColumnElement[bool]:
+def is_named(dialect: str, kind: str) -> ColumnElement[bool]:
+    """The condition on the bare table of samples, with what `Sought.where` holds."""
+    here = _S.dataset_id == bindparam("dataset")
     if kind == "class":
-        return (Sample.label == bindparam("label")) & (Sample.split == "train")
-    return among(_COLUMNS[kind], "names", dialect)
+        return here & (_S.label == bindparam("label")) & (_S.split == "train")
+    return here & _column(kind).in_(listed("names", dialect))
 
 
-_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
-    "samples": Sample.sample_id,
-    "subjects": Sample.subject,
-}
+def _column(kind: str) -> Column[Any]:
+    return _S.sample_id if kind == "samples" else _S.subject
 
 
 def label_of(dataset: Dataset, label: int | str | None) -> int:
@@ -112,79 +117,17 @@ def label_of(dataset: Dataset, label: int | str | None) -> int:
     )
 
 
-def _refuse_unknown(
-    db: Session, dataset: Dataset, target: Target, known_as: dict[str, str]
-) -> None:
-    column = _COLUMNS[target.kind]
-    listed = among(column, [*known_as], db.get_bind().dialect.name)
-    found = db.scalars(select(column).where(Sample.dataset_id == dataset.id, listed).distinct())
-    unknown = sorted(set(target.names) - {known_as[stored] for stored in found})
+def _refuse_unknown(db: Session, wanted: Sought) -> None:
+    kind, names, dataset = wanted.target.kind, wanted.target.names, wanted.dataset
+    rows = select(_column(kind)).where(is_named(db.get_bind().dialect.name, kind)).distinct()
+    unknown = sorted(set(names) - {wanted.known_as[i] for i in db.scalars(rows, wanted.where)})
     if unknown:
         raise UnknownSamples(
-            f"{len(unknown)} of the {len(target.names)} {target.kind} are not in the dataset "
+            f"{len(unknown)} of the {len(names)} {kind} are not in the dataset "
             f"{dataset.name!r}, the first is {unknown[0]!r}. Nothing was accepted.",
             unknown=unknown[:SHOWN],
             unknown_count=len(unknown),
         )
-
-
-def survey(db: Session, request: ForgetRequest, root: Version) -> Named:
-    """Of the rows written down: which are new, which do earlier requests on this model name.
-
-    Args:
-        root: the first version of the line that is served.
-    """
-    dialect, listed = db.get_bind().dialect.name, "splits" not in root.trained_on
-    asked = {"request": request.id, "model": request.model_id, **lineage.root_of(root)}
-    count, to_do, again = db.execute(_counts(dialect, listed=listed), asked).one()
-    already: dict[str, Any] = {"count": again}
-    if again:
-        found = db.execute(_AGAIN, asked).all()
-        already |= {
-            "sample_ids": [row.sample_id for row in found if row.sample_id is not None],
-            "requests": sorted(str(row.request_id) for row in found if row.request_id is not None),
-        }
-    return Named(count=count, to_do=to_do, already=already)
-
-
-_R, _N, _S = (table(kind).c for kind in (ForgetRequest, RequestSample, Sample))
-_OTHER = table(RequestSample).alias("earlier_sample").c
-_MINE = _N.request_id == bindparam("request")
-_ROWS = table(RequestSample).join(
-    table(Sample), (_S.dataset_id == _N.dataset_id) & (_S.position == _N.position)
-)
-_EARLIER = select(_R.id).where(
-    _OTHER.request_id == _R.id,
-    _R.model_id == bindparam("model"),
-    _R.id != bindparam("request"),
-    _R.status.in_(FORGETTING),
-    _OTHER.dataset_id == _N.dataset_id,
-    _OTHER.position == _N.position,
-)
-"""Earlier requests on this model that name the row of `request_samples` at hand."""
-_NAMED = exists(_EARLIER.correlate(table(RequestSample)))
-_DONE = exists(_EARLIER.where(_R.status == RequestStatus.SUCCEEDED).correlate(table(RequestSample)))
-_IDS = (
-    select(_S.sample_id, _S.position)
-    .select_from(_ROWS)
-    .where(_MINE, _NAMED)
-    .order_by(_S.position)
-    .limit(SHOWN)
-).subquery()
-_REQUESTS = _EARLIER.where(_MINE).distinct().limit(SHOWN).subquery()
-_AGAIN = union_all(
-    select(_IDS, type_coerce(null(), Uuid()).label("request_id")),
-    select(null(), null(), _REQUESTS.c.id),
-).order_by("position")
-"""The first samples that others name too, and these others: put together once, like the rest."""
-
-
-@cache
-def _counts(dialect: str, *, listed: bool) -> Select[int, int, int]:
-    """All rows, those that are to be forgotten, and those that earlier requests name."""
-    new = lineage.seen(dialect, listed=listed) & ~_DONE
-    counts = func.count(), func.count().filter(new), func.count().filter(_NAMED)
-    return select(*counts).select_from(_ROWS).where(_MINE)
 
 
 def mark(db: Session, request: ForgetRequest) -> None:

@@ -1,10 +1,11 @@
 """The life of a request in SQL, on both databases."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 
 import pytest
-from world import World, samples
+from sqlalchemy import select
+from world import World, add_version, new_model, samples
 
 from models_store import datasets, decisions, jobs, registry, requests, views
 from models_store.claims import Signal
@@ -14,7 +15,7 @@ from models_store.errors import (
     NoRecipe,
     UnknownSamples,
 )
-from models_store.life import JobStatus, Lane, RequestStatus
+from models_store.life import JobKind, JobStatus, Lane, RequestStatus
 from models_store.requests import Ask
 from models_store.tables import Job, Version
 from models_store.targets import Target
@@ -129,6 +130,39 @@ def test_of_many_posts_with_one_key_in_the_same_moment_one_counts(world: World) 
         ids = set(pool.map(post, range(8)))
 
     assert len(ids) == 1
+
+
+def test_a_key_that_a_request_on_another_model_takes_in_the_same_moment_is_refused(
+    world: World,
+) -> None:
+    with world.store.begin() as db:
+        other = registry.register(db, new_model("other"), "me").id
+    add_version(world.store, other)
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.store.begin() as db:
+            first = requests.submit(db, with_key("zoo"))
+            second = pool.submit(post, world, with_key("other"))
+            wait([second], timeout=0.3)  # until it waits for our row, or, on SQLite, for its turn
+            assert not second.done()
+        with pytest.raises(KeyReused) as refusal:
+            second.result()
+
+    assert refusal.value.facts["request"] == str(first.request.id)
+    with world.store.read() as db:
+        assert [view.request.id for view in views.page(db, "me", None, 10)] == [first.request.id]
+        assert len(db.scalars(select(Job).where(Job.kind == JobKind.FORGET)).all()) == 1
+
+
+def with_key(model: str) -> Ask:
+    return Ask(
+        owner="me", key="k", body_digest=model, model=model, target=DEER, lane=Lane.FAST, method=None,
+    )  # fmt: skip
+
+
+def post(world: World, ask: Ask) -> None:
+    with world.store.begin() as db:
+        requests.submit(db, ask)
 
 
 def test_cancelling_a_waiting_request_leaves_the_others_in_their_job(world: World) -> None:
