@@ -119,7 +119,8 @@ def enough(model: nn.Module, given: Given) -> float:
     is gone, 2 ln K: the class gets 1 / K of what a guess would give it.
     """
     kept = torch.isin(given.forget.targets, given.retain.targets).double().mean().item()
-    usual = mean_loss(model, given.holdout, given.precision) if len(given.holdout) else log(2)
+    asked = kept > 0 and len(given.holdout) > 0
+    usual = mean_loss(model, given.holdout, given.precision) if asked else log(2)
     return kept * usual + (1 - kept) * 2 * log(given.classes)
 
 
