@@ -16,7 +16,7 @@ SLICE, FULL = "slice", "cifar10"
 
 HEAD = """# How the methods compare
 
-Made by `make bench-methods` from `benchmarks/results/methods_cifar10.json`; keys and options are in
+Made by `make bench-methods` from `benchmarks/results/{file}`; keys and options are in
 `benchmarks/README.md`. The methods run by themselves here, without the service and its audit; what
 they do through the service is in [Results](results.md).
 
@@ -85,12 +85,13 @@ CURVE = {
 def written(file: Path) -> str:
     """The page as Markdown."""
     document = json.loads(file.read_text())
-    rows = document["rows"]
+    rows, device = document["rows"], document["settings"]["device"]
     parts = [
         HEAD.format(
             settings=said(document),
             parameters=PARAMETERS,
-            timing=TIMING[document["settings"]["device"] == "cpu"],
+            timing=TIMING[device == "cpu"],
+            file=file.name,
         )
     ]
     for (data, target), title in TITLES.items():
@@ -99,24 +100,23 @@ def written(file: Path) -> str:
         if here:
             parts += [f"## {title}", table(here)]
         if comparable(here) and data == SLICE:
-            name = picture_name(target)
+            name = picture_name(target, device)
             parts.append(f"![Forgetting, utility and time](pictures/{name})")
     on_gpu = json.loads(OF_RESNET.read_text()) if OF_RESNET.exists() else None
-    search = (
-        tried.written(tried.FOUND, tried.RECIPE) if document["settings"]["device"] == "cpu" else []
-    )
+    search = tried.written(tried.FOUND, tried.RECIPE) if device == "cpu" else []
     parts += [*sparse(rows), *held.bars(rows), *penalties(rows), *search, beside.written(on_gpu)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def pictures(file: Path) -> dict[str, str]:
     """SVG files by name."""
-    rows = plain(json.loads(file.read_text())["rows"])
+    document = json.loads(file.read_text())
+    rows, device = plain(document["rows"]), document["settings"]["device"]
     found = {}
     for target in ("class:4", "samples:500"):
         here = comparable([r for r in rows if (r["data"], r["target"]) == (SLICE, target)])
         if here:
-            found[picture_name(target)] = picture.svg(pareto.panels(here), 3, pareto.LEGEND)
+            found[picture_name(target, device)] = picture.svg(pareto.panels(here), 3, pareto.LEGEND)
     return found
 
 
@@ -126,9 +126,14 @@ def plain(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["name"] not in curved]
 
 
-def picture_name(target: str) -> str:
+def picture_name(target: str, device: str) -> str:
     """Of a target's picture."""
-    return f"methods-{target.replace(':', '')}.svg"
+    return f"methods-{target.replace(':', '')}{ends(device)}.svg"
+
+
+def ends(device: str) -> str:
+    """What the names of files end in that were measured on another device than a CPU."""
+    return "" if device == "cpu" else "-gpu"
 
 
 def comparable(rows: Sequence[Row]) -> list[Row]:
@@ -216,7 +221,8 @@ def penalties(rows: Sequence[Row]) -> list[str]:
 
 
 def publish(file: Path) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its pictures; a GPU's stand beside the CPU's."""
     for name, drawn in pictures(file).items():
         record.write(PICTURES / name, drawn)
-    record.write(PAGE, written(file))
+    device = json.loads(file.read_text())["settings"]["device"]
+    record.write(PAGE.with_stem(f"{PAGE.stem}{ends(device)}"), written(file))

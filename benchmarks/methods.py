@@ -168,8 +168,7 @@ def main() -> None:
     images = measure.read(asked.data / "cifar10", CLASSES)
     where = sliced.opened(images, asked.models / "all_cnn_slice")
     run(Bed(images, where, asked.models, asked.cache, until), kept, todo)
-    if not on_gpu:
-        comparison.publish(kept.path)
+    comparison.publish(kept.path)
     left = [f"{case.name} ({case.target})" for case in named if not kept.knows(case.key)]
     print(f"Run it again for the rows {', '.join(left)}." if left else "All rows are there.")
 

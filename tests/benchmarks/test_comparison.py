@@ -21,9 +21,9 @@ def row(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, **KEY} | dict.fromkeys(trial.FIGURES) | FIGURES | more
 
 
-def filed(tmp_path: Path, *rows: dict[str, Any]) -> Path:
+def filed(tmp_path: Path, *rows: dict[str, Any], device: str = "cpu") -> Path:
     path = tmp_path / "made.json"
-    kept = record.Record(path, {"device": "cpu"}, ("name", "target", "data", "seed"))
+    kept = record.Record(path, {"device": device}, ("name", "target", "data", "seed"))
     for each in rows:
         kept.add(each)
     kept.amend(with_gaps)
@@ -42,6 +42,23 @@ def test_a_row_stands_with_its_gaps_and_bars_compare_with_the_retrained(tmp_path
     assert "| `l1_sparse`, slice: UA at least 99 | 98.00 | no |" in text
     assert "| `l1_sparse`, slice: TA within 1 point of retrained | -1.50 | no |" in text
     assert "l1_sparse" in comparison.pictures(path)["methods-class4.svg"]
+
+
+def test_what_a_gpu_measured_stands_beside_the_other_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "PAGE", tmp_path / "comparison.md")
+    monkeypatch.setattr(comparison, "PICTURES", tmp_path)
+    ran = {"rte_seconds": 0.5}
+    l1 = row("l1_sparse", method="l1_sparse", **ran)
+
+    comparison.publish(filed(tmp_path, row("retrained"), l1, device="NVIDIA H200"))
+
+    text = (tmp_path / "comparison-gpu.md").read_text()
+    assert "NVIDIA H200 (" in text
+    assert "(pictures/methods-class4-gpu.svg)" in text
+    assert (tmp_path / "methods-class4-gpu.svg").exists()
+    assert not (tmp_path / "comparison.md").exists()
 
 
 @pytest.mark.parametrize(
