@@ -28,6 +28,23 @@ def net(seed: int = 0, *, channels: int = 1, classes: int = CLASSES) -> nn.Modul
         )
 
 
+def deep(seed: int = 0, *, channels: int = 1, classes: int = CLASSES) -> nn.Module:
+    """Two convolutions, a hidden linear layer and a linear head."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(channels, 6, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32, 10),
+            nn.ReLU(),
+            nn.Linear(10, classes),
+        )
+
+
 def world(
     *, classes: int = CLASSES, channels: int = 1, forget: int | None = None, seed: int = 0
 ) -> Given:

@@ -4,29 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from given import CLASSES, again, net, world
-from torch import Tensor, nn
+from given import again, deep, net, world
+from torch import Tensor
 
 from workers import sparsity
 from workers.kinds import Recipe, State
 from workers.pruning.imp import Imp
-
-
-def deep(seed: int = 0, channels: int = 1, classes: int = CLASSES) -> nn.Module:
-    """Two convolutions, a hidden linear layer and a linear head."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(channels, 6, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(6),
-            nn.ReLU(),
-            nn.Conv2d(6, 8, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32, 10),
-            nn.ReLU(),
-            nn.Linear(10, classes),
-        )
 
 
 def test_each_round_of_imp_starts_from_the_early_weights_with_fewer_of_them() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from given import CLASSES, again, net, world
+from given import CLASSES, again, deep, net, world
 from torch import Tensor, nn
 
 from workers import pruning, shelf, sparsity
@@ -16,23 +16,6 @@ from workers.pruning.synflow import Synflow, linear, scores
 from workers.sparsity import Pruner
 
 PRUNERS = shelf.on(pruning, Pruner)
-
-
-def deep(seed: int = 0, channels: int = 1, classes: int = CLASSES) -> nn.Module:
-    """Two convolutions, a hidden linear layer and a linear head."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(channels, 6, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(6),
-            nn.ReLU(),
-            nn.Conv2d(6, 8, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32, 10),
-            nn.ReLU(),
-            nn.Linear(10, classes),
-        )
 
 
 @pytest.fixture(params=PRUNERS.values(), ids=PRUNERS.keys())
