@@ -52,7 +52,7 @@ def found(model: nn.Module) -> list[Pair]:
     times, parts = Counter(node.target for node in nodes), dict(model.named_modules())
     pairs = []
     for node in nodes:
-        (before, *_), norm = node.args, parts[str(node.target)]
+        before, norm = next(iter(node.args), None), parts[str(node.target)]
         if not isinstance(before, fx.Node) or before.op != "call_module":
             continue
         conv = parts[str(before.target)]

@@ -41,6 +41,25 @@ class Twice(nn.Module):
         return last
 
 
+class Worded(nn.Module):
+    """It calls its parts by the names of their arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, shown: Tensor) -> Tensor:
+        seen: Tensor = self.norm(input=self.conv(input=shown)).mean((2, 3))
+        return seen
+
+
+def sharing() -> nn.Module:
+    """One ReLU in two places, which a trace knows by its first name."""
+    relu = nn.ReLU()
+    first, second = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), (nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    return nn.Sequential(*first, relu, *second, relu)
+
+
 class Moody(nn.Module):
     """What it does hangs on the images."""
 
@@ -60,8 +79,10 @@ class Moody(nn.Module):
         (resnet18_cifar(10, 3), 20),
         (Twice(), 0),
         (Moody(), 0),
+        (Worded(), 0),
+        (sharing(), 2),
     ],
-    ids=["all_cnn", "resnet18", "twice", "moody"],
+    ids=["all_cnn", "resnet18", "twice", "moody", "worded", "sharing"],
 )
 def test_a_folded_net_says_the_same_and_is_left_as_it_was(net: nn.Module, pairs: int) -> None:
     net, shown = strange(net), images()
